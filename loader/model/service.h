@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the operator configures, as plain values: virtual services and real
+// servers ("dests"). Names are LVS's.
+#ifndef XLVS_LOADER_MODEL_SERVICE_H_
+#define XLVS_LOADER_MODEL_SERVICE_H_
+
+#include <cstdint>
+#include <optional>
+#include <tuple>
+
+#include "absl/strings/string_view.h"
+#include "loader/net/ip_addr.h"
+
+namespace xlvs {
+
+// Values are the IPPROTO_* numbers; services sort by them.
+enum class Protocol : uint8_t { kTcp = 6, kUdp = 17 };
+
+// Values are those of enum xlvs_scheduler in maps/service.h.
+enum class Scheduler : uint32_t { kRr = 1, kWrr = 2, kLc = 3, kWlc = 4 };
+
+// "rr" <-> kRr. nullopt: not one that this program has.
+std::optional<Scheduler> ParseScheduler(absl::string_view name);
+absl::string_view Name(Scheduler scheduler);
+
+// Values are those of enum xlvs_method in maps/dest.h.
+enum class Method : uint8_t { kMasq = 0, kTunnel = 2, kRoute = 3 };
+
+struct ServiceKey {
+  IpAddr vaddr;
+  uint16_t vport = 0;  // host order; 0 = any port
+  Protocol protocol = Protocol::kTcp;
+
+  friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const ServiceKey& k) {
+    return H::combine(std::move(h), k.vaddr, k.vport, k.protocol);
+  }
+};
+
+struct Service {
+  ServiceKey key;
+  Scheduler scheduler = Scheduler::kWlc;
+
+  friend bool operator==(const Service&, const Service&) = default;
+};
+
+struct DestKey {
+  IpAddr daddr;
+  uint16_t dport = 0;  // host order
+
+  friend bool operator==(const DestKey&, const DestKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const DestKey& k) {
+    return H::combine(std::move(h), k.daddr, k.dport);
+  }
+};
+
+struct Dest {
+  DestKey key;
+  Method method = Method::kRoute;
+  uint32_t weight = 1;
+
+  friend bool operator==(const Dest&, const Dest&) = default;
+};
+
+// Idle times after which a connection ends, in seconds. 0 = leave as it is.
+struct Timeouts {
+  uint32_t tcp_s = 0;
+  uint32_t tcp_fin_s = 0;
+  uint32_t udp_s = 0;
+
+  friend bool operator==(const Timeouts&, const Timeouts&) = default;
+};
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_MODEL_SERVICE_H_

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Addresses as values: text <-> struct xlvs_addr (IPv4 stored v4-mapped).
+#ifndef XLVS_LOADER_NET_IP_ADDR_H_
+#define XLVS_LOADER_NET_IP_ADDR_H_
+
+#include <compare>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "maps/addr.h"
+
+namespace xlvs {
+
+class IpAddr {
+ public:
+  IpAddr() = default;
+  explicit IpAddr(const xlvs_addr& raw) : raw_(raw) {}
+
+  // `host_order`: 10.0.0.1 is 0x0a000001.
+  static IpAddr FromV4(uint32_t host_order);
+  // Numeric only ("10.0.0.1", "2001:db8::1"); never asks a resolver.
+  static absl::StatusOr<IpAddr> Parse(absl::string_view text);
+
+  bool is_v4() const;
+  uint32_t v4_host_order() const;  // only if is_v4()
+  bool is_zero() const;            // 0.0.0.0 or ::
+  bool is_multicast() const;
+  std::string ToString() const;  // "10.0.0.1", "2001:db8::1"; no brackets
+  const xlvs_addr& raw() const { return raw_; }
+
+  friend bool operator==(const IpAddr& a, const IpAddr& b) {
+    return std::memcmp(&a.raw_, &b.raw_, sizeof(xlvs_addr)) == 0;
+  }
+  friend std::strong_ordering operator<=>(const IpAddr& a, const IpAddr& b) {
+    return std::memcmp(&a.raw_, &b.raw_, sizeof(xlvs_addr)) <=> 0;
+  }
+  template <typename H>
+  friend H AbslHashValue(H h, const IpAddr& a) {
+    return H::combine_contiguous(std::move(h), a.raw_.byte, 16);
+  }
+
+ private:
+  xlvs_addr raw_ = {};
+};
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_NET_IP_ADDR_H_

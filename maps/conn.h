@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * xlvs_conns: the connections, a set-associative table in one array.
+ *
+ * A connection is one record, found from both sides: the hash covers only what
+ * both directions know (protocol, client address, client port). A bucket holds
+ * 64 connections in 16 groups of 4; a group is two neighbouring cache lines. A
+ * connection lives in its home group, or, where that is full, anywhere in its
+ * bucket, and then the home group's `spilled` count in xlvs_heads says so: a
+ * lookup that misses its home group and finds 0 there is over.
+ *
+ * bpf/lookup/conn.h has the protocol between CPUs. */
+#ifndef XLVS_MAPS_CONN_H
+#define XLVS_MAPS_CONN_H
+
+#include "maps/addr.h"
+
+/* States and numbers of IPVS (ip_vs.h). The protocol is in the state, so that
+ * one byte tells a TCP record from a UDP record. */
+#define XLVS_CONN_STATES(X) \
+  X(free, 0)                \
+  X(tcp_none, 1)            \
+  X(tcp_established, 2)     \
+  X(tcp_syn_sent, 3)        \
+  X(tcp_syn_recv, 4)        \
+  X(tcp_fin_wait, 5)        \
+  X(tcp_time_wait, 6)       \
+  X(tcp_close, 7)           \
+  X(tcp_close_wait, 8)      \
+  X(tcp_last_ack, 9)        \
+  X(tcp_listen, 10)         \
+  X(tcp_synack, 11)         \
+  X(udp, 12)
+
+enum xlvs_conn_state {
+#define XLVS_X(name, number) XLVS_CONN_##name = number,
+  XLVS_CONN_STATES(XLVS_X)
+#undef XLVS_X
+} XLVS_BYTE_ENUM;
+#define XLVS_CONN_STATE_SLOTS 16 /* arrays by state: a power of two above 12 */
+
+/* Counted as inactive on its dest (UDP always, TCP from the first FIN or RST).
+ */
+#define XLVS_CONN_inactive 0x01U
+/* `nexthop` was taken from the FIB, not only from the request's frame. */
+#define XLVS_CONN_routed 0x02U
+
+/* Everything of a connection that changes, one 64-bit word: changed by
+ * compare-and-swap only, so whoever made a transition knows that it was he, and
+ * counts it once. */
+struct xlvs_conn_life {
+  __u32 expires_ticks;
+  enum xlvs_conn_state state;
+  __u8 flags;
+  __u16 nexthop; /* towards the client: index into xlvs_nexthops, 0 = none */
+} __attribute__((aligned(8)));
+
+/* Ports and dest are one 64-bit word too: read at once, never half new. */
+struct xlvs_conn_ports {
+  __u16 cport; /* host order */
+  __u16 vport;
+  __u32 dest;
+} __attribute__((aligned(8)));
+
+struct xlvs_conn {
+  struct xlvs_addr caddr;
+  struct xlvs_conn_ports ports;
+  struct xlvs_conn_life life;
+};
+XLVS_ASSERT_SIZE(struct xlvs_conn, 32);
+XLVS_ASSERT_NO_PADDING(struct xlvs_conn);
+
+#define XLVS_CONNS_PER_GROUP 4
+#define XLVS_GROUPS_PER_BUCKET 16
+#define XLVS_CONNS_PER_BUCKET 64
+/* Buckets are filled to this on average when `--conns` connections exist; the
+ * chance that one of a million finds its bucket full is then about 1e-5. */
+#define XLVS_CONNS_PER_BUCKET_PLANNED 28
+
+struct xlvs_bucket {
+  struct xlvs_conn conn[XLVS_CONNS_PER_BUCKET];
+};
+XLVS_ASSERT_SIZE(struct xlvs_bucket, 2048);
+XLVS_ASSERT_NO_PADDING(struct xlvs_bucket);
+
+/* xlvs_heads: per bucket, the writers' lock and the expiry's hint. No
+ * connection of the bucket expires before `next_due_ticks`. The lock is a
+ * struct bpf_spin_lock, which has no C++ declaration: see bpf/tables.h. */
+struct xlvs_head {
+#if defined(__bpf__)
+  struct bpf_spin_lock lock;
+#else
+  __u32 lock;
+#endif
+  __u32 next_due_ticks;
+  __u8 spilled[XLVS_GROUPS_PER_BUCKET];
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * xlvs_pools: per service id, the dests that may be chosen and where the
+ * scheduler stands. xlvs_slots: the lists themselves.
+ *
+ * A list is a run of whole chunks in xlvs_slots: the dests with a weight above
+ * 0, in IPVS's list order (the dest added last comes first). The loader never
+ * edits a list in place: it writes a new run, then switches `list` with one
+ * 64-bit store, so a packet sees the old list or the new one.
+ *
+ * `position` belongs to the packet path (compare-and-swap); the loader
+ * rewrites it when the list changes, by IPVS's rules (ip_vs_rr.c, ip_vs_wrr.c).
+ */
+#ifndef XLVS_MAPS_POOL_H
+#define XLVS_MAPS_POOL_H
+
+#include "maps/service.h"
+
+#define XLVS_SLOTS_PER_CHUNK 8
+
+struct xlvs_slot {
+  __u32 dest;   /* id, index into xlvs_dests; 0 = end of list */
+  __u32 weight; /* above 0 */
+};
+
+struct xlvs_slots {
+  struct xlvs_slot slot[XLVS_SLOTS_PER_CHUNK];
+};
+XLVS_ASSERT_SIZE(struct xlvs_slots, 64);
+XLVS_ASSERT_NO_PADDING(struct xlvs_slots);
+
+struct xlvs_list {
+  __u32 first_chunk;
+  __u32 count; /* slots in use */
+} __attribute__((aligned(8)));
+
+/* rr: `last` is the index of the slot chosen last.
+ * wrr: `last` as for rr, `threshold` is IPVS's cw.
+ * XLVS_BEFORE_HEAD: nothing chosen yet, start at the head. */
+struct xlvs_position {
+  __u32 last;
+  __u32 threshold;
+} __attribute__((aligned(8)));
+#define XLVS_BEFORE_HEAD 0xffffffffU
+
+struct xlvs_pool {
+  struct xlvs_list list;
+  struct xlvs_position position;
+  __u32 threshold_max;  /* wrr: IPVS's mw = highest weight - (step - 1) */
+  __u32 threshold_step; /* wrr: IPVS's di = gcd of the weights */
+  enum xlvs_scheduler scheduler;
+  __u32 pad0;
+  /* What dests that are gone had counted for this service: loader only. */
+  __u64 gone_conns;
+  __u64 gone_in_packets;
+  __u64 gone_out_packets;
+  __u64 gone_in_bytes;
+  __u64 gone_out_bytes;
+};
+XLVS_ASSERT_SIZE(struct xlvs_pool, 72);
+XLVS_ASSERT_NO_PADDING(struct xlvs_pool);
+
+#endif

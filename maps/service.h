@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * xlvs_services: the virtual services, as the operator named them. Written by
+ * the loader only; the packet path reads it for the first packet of a
+ * connection. An entry appears after everything that it points to and goes
+ * before it, so whoever finds one finds it whole. */
+#ifndef XLVS_MAPS_SERVICE_H
+#define XLVS_MAPS_SERVICE_H
+
+#include "maps/addr.h"
+
+enum xlvs_scheduler {
+  XLVS_SCHED_none = 0,
+  XLVS_SCHED_rr = 1,
+  XLVS_SCHED_wrr = 2,
+  XLVS_SCHED_lc = 3,
+  XLVS_SCHED_wlc = 4,
+};
+
+struct xlvs_service_key {
+  struct xlvs_addr vaddr;
+  __u16 vport;   /* host order; 0 = any port */
+  __u8 l4_proto; /* IPPROTO_* */
+  __u8 pad0;
+  __u32 pad1;
+};
+XLVS_ASSERT_SIZE(struct xlvs_service_key, 24);
+XLVS_ASSERT_NO_PADDING(struct xlvs_service_key);
+
+/* Flag values are those of the kernel's <linux/ip_vs.h> IP_VS_SVC_F_*. */
+#define XLVS_SERVICE_persistent 0x0001U
+#define XLVS_SERVICE_one_packet 0x0004U
+
+struct xlvs_service {
+  __u32 id; /* index into xlvs_pools; 0 is never assigned */
+  enum xlvs_scheduler scheduler;
+  __u32 flags;
+  __u32 pad0;
+};
+XLVS_ASSERT_SIZE(struct xlvs_service, 16);
+XLVS_ASSERT_NO_PADDING(struct xlvs_service);
+
+#endif
