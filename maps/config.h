@@ -12,8 +12,7 @@
 #define XLVS_MAPS_CONFIG_H
 
 #include "maps/conn.h"
-
-#define XLVS_HASH_WORDS 5
+#include "maps/hash.h"
 
 struct xlvs_config {
   __u32 buckets;       /* entries of xlvs_conns and xlvs_heads */
@@ -32,8 +31,8 @@ struct xlvs_meta {
   __u32 conns;          /* as asked for with --conns */
   __u32 services;
   __u32 dests;
-  __u64 netns_cookie; /* the network namespace that the devices are in */
-  char version[16];   /* of the loader that made the maps */
+  __u64 netns_cookie;        /* the network namespace that the devices are in */
+  char version[16];          /* of the loader that made the maps */
   struct xlvs_config config; /* as the programs have it */
 };
 XLVS_ASSERT_SIZE(struct xlvs_meta, 112);
@@ -42,6 +41,8 @@ struct xlvs_control {
   __u32 services;   /* 0: every packet is passed, as IPVS unhooks itself */
   __u32 unfinished; /* a command was cut short: the next one compiles anew */
   __u64 next_order; /* for the next dest, see dest.h */
+  __u32 next_chunk; /* where the next list looks for room in xlvs_slots */
+  __u32 pad0;
   __u32 timeout_ticks[XLVS_CONN_STATE_SLOTS]; /* by enum xlvs_conn_state */
   /* What deleted services had counted: the totals of --stats. */
   __u64 gone_conns;
@@ -50,7 +51,7 @@ struct xlvs_control {
   __u64 gone_in_bytes;
   __u64 gone_out_bytes;
 };
-XLVS_ASSERT_SIZE(struct xlvs_control, 120);
+XLVS_ASSERT_SIZE(struct xlvs_control, 128);
 XLVS_ASSERT_NO_PADDING(struct xlvs_control);
 
 #endif

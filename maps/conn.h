@@ -37,7 +37,9 @@ enum xlvs_conn_state {
   XLVS_CONN_STATES(XLVS_X)
 #undef XLVS_X
 } XLVS_BYTE_ENUM;
-#define XLVS_CONN_STATE_SLOTS 16 /* arrays by state: a power of two above 12 */
+#define XLVS_CONN_STATE_SLOTS                    \
+  16 /* arrays by state: a power of two above 12 \
+      */
 
 /* Counted as inactive on its dest (UDP always, TCP from the first FIN or RST).
  */
@@ -93,7 +95,10 @@ struct xlvs_head {
   __u32 lock;
 #endif
   __u32 next_due_ticks;
+  __u32 inserts; /* so far: tells that nobody inserted since one looked */
+  __u32 pad0;
   __u8 spilled[XLVS_GROUPS_PER_BUCKET];
 };
+XLVS_ASSERT_SIZE(struct xlvs_head, 32);
 
 #endif

@@ -2,11 +2,11 @@
  *
  * xlvs_locals: the addresses that make a packet ours, and which side of a
  * connection they stand on. An open-addressed hash table in an array: start at
- * xlvs_local_slot(), step by one, stop at an entry without roles whose address
- * is zero. Loader writes; the packet path probes at most XLVS_LOCAL_PROBES
- * entries. `roles` is written after `addr`, so a half-made entry has no role. An
- * entry that lost its roles keeps its address (the chain runs through it) until
- * another address takes it. */
+ * xlvs_hash() of the address, step by one, stop at an entry without roles whose
+ * address is zero. Loader writes; the packet path probes at most
+ * XLVS_LOCAL_PROBES entries. `roles` is written after `addr`, so a half-made
+ * entry has no role. An entry that lost its roles keeps its address (the chain
+ * runs through it) until another address takes it. */
 #ifndef XLVS_MAPS_LOCAL_H
 #define XLVS_MAPS_LOCAL_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * xlvs_pools: per service id, the dests that may be chosen and where the
+ * xlvs_pools: per service id, the dests to choose from and where the
  * scheduler stands. xlvs_slots: the lists themselves.
  *
- * A list is a run of whole chunks in xlvs_slots: the dests with a weight above
- * 0, in IPVS's list order (the dest added last comes first). The loader never
+ * A list is a run of whole chunks in xlvs_slots: all dests of the service, in
+ * IPVS's list order (the dest added last comes first). The loader never
  * edits a list in place: it writes a new run, then switches `list` with one
  * 64-bit store, so a packet sees the old list or the new one.
  *
@@ -20,7 +20,7 @@
 
 struct xlvs_slot {
   __u32 dest;   /* id, index into xlvs_dests; 0 = end of list */
-  __u32 weight; /* above 0 */
+  __u32 weight; /* 0 = never chosen */
 };
 
 struct xlvs_slots {

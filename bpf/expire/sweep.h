@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Ends the connections whose time has come. Works beside packets on other
+ * CPUs: whoever compare-and-swaps `life` to 0 has ended the connection and
+ * takes it off its dest's counts. */
+#ifndef XLVS_BPF_EXPIRE_SWEEP_H
+#define XLVS_BPF_EXPIRE_SWEEP_H
+
+#include "bpf/lib/counts.h"
+#include "bpf/lib/place.h"
+#include "bpf/tables.h"
+
+#define XLVS_NOTHING_DUE_TICKS 0x3fffffffU /* later than any timeout */
+
+/* Frees a slot whose connection is over. False: another CPU did, or revived
+ * it. */
+static __always_inline bool xlvs_sweep_conn(struct xlvs_head* head,
+                                            struct xlvs_conn* conn, __u32 slot,
+                                            union xlvs_life life) {
+  const __u32 dest = conn->ports.dest;
+  const __u32 home = xlvs_home_of(conn, life.life.state);
+  const bool spilled = home != slot / XLVS_CONNS_PER_GROUP;
+  bool ended;
+  if (spilled) {
+    bpf_spin_lock(&head->lock);
+    ended = __sync_val_compare_and_swap((__u64*)&conn->life, life.word, 0) ==
+            life.word;
+    if (ended) head->spilled[home % XLVS_GROUPS_PER_BUCKET]--;
+    bpf_spin_unlock(&head->lock);
+  } else {
+    ended = __sync_val_compare_and_swap((__u64*)&conn->life, life.word, 0) ==
+            life.word;
+  }
+  if (ended) xlvs_count_conn_gone(dest, life.life.flags);
+  return ended;
+}
+
+/* Ends what is due in one bucket and finds out when to look again. `next_due`
+ * is set to "never" first: whoever shortens a connection's time meanwhile
+ * lowers it again, and nothing is missed. */
+__noinline int xlvs_sweep_bucket(__u32 index, __u32 now_ticks) {
+  struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
+  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  if (!bucket || !head) return 0;
+  __sync_lock_test_and_set(&head->next_due_ticks,
+                           now_ticks + XLVS_NOTHING_DUE_TICKS);
+  __u32 next_due = now_ticks + XLVS_NOTHING_DUE_TICKS;
+  for (__u32 slot = 0; slot < XLVS_CONNS_PER_BUCKET; slot++) {
+    struct xlvs_conn* conn = &bucket->conn[slot];
+    const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
+    if (life.life.state == XLVS_CONN_free) continue;
+    if (!xlvs_is_later(life.life.expires_ticks, now_ticks) &&
+        xlvs_sweep_conn(head, conn, slot, life))
+      continue;
+    if (xlvs_is_later(next_due, life.life.expires_ticks))
+      next_due = life.life.expires_ticks;
+  }
+  xlvs_note_due(head, next_due);
+  return 0;
+}
+
+struct xlvs_sweep_context {
+  __u32 first;
+  __u32 now_ticks;
+};
+
+static long xlvs_sweep_step(__u32 step, void* context) {
+  const struct xlvs_sweep_context* sweep = context;
+  __u32 index = sweep->first + step;
+  if (index >= xlvs_cfg.buckets) index -= xlvs_cfg.buckets;
+  const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  if (head &&
+      !xlvs_is_later(XLVS_READ_ONCE(head->next_due_ticks), sweep->now_ticks))
+    xlvs_sweep_bucket(index, sweep->now_ticks);
+  return 0;
+}
+
+static __always_inline void xlvs_sweep(struct xlvs_clock* clock,
+                                       __u32 now_ticks) {
+  struct xlvs_sweep_context sweep = {.first = clock->sweep_position,
+                                     .now_ticks = now_ticks};
+  bpf_loop(xlvs_cfg.sweep_buckets, xlvs_sweep_step, &sweep, 0);
+  clock->sweep_position += xlvs_cfg.sweep_buckets;
+  if (clock->sweep_position >= xlvs_cfg.buckets) {
+    clock->sweep_position -= xlvs_cfg.buckets;
+    clock->sweeps++;
+  }
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Time: one timer for the whole director, every tick. It sets the clock, ends
+ * the connections that are due, folds counts that CPUs have not told, and
+ * estimates rates. No process of ours has to run.
+ *
+ * Connections: a tick looks at sweep_buckets heads (a round over the table
+ * takes about a second) and opens only the buckets in which something is due.
+ */
+#ifndef XLVS_BPF_EXPIRE_TIMER_H
+#define XLVS_BPF_EXPIRE_TIMER_H
+
+#include "bpf/expire/fold.h"
+#include "bpf/expire/sweep.h"
+#include "bpf/tables.h"
+
+#define XLVS_CLOCK_MONOTONIC 1
+
+static int xlvs_tick(void* map, int* key, struct xlvs_timer* timer) {
+  (void)map;
+  (void)key;
+  struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
+  if (!clock) return 0;
+  const __u32 now_ticks = bpf_ktime_get_ns() / XLVS_TICK_NS;
+  XLVS_WRITE_ONCE(clock->now_ticks, now_ticks);
+  xlvs_sweep(clock, now_ticks);
+  xlvs_fold(clock);
+  clock->timer_runs++;
+  bpf_timer_start(&timer->timer, XLVS_TICK_NS, 0);
+  return 0;
+}
+
+/* Run once by the loader when the maps are new, and by an upgrade. Returns 0 or
+ * a negative errno. */
+SEC("syscall")
+int xlvs_arm(void* ctx) {
+  (void)ctx;
+  struct xlvs_timer* timer = XLVS_ONLY(xlvs_timer);
+  struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
+  if (!timer || !clock) return -1;
+  clock->now_ticks = bpf_ktime_get_ns() / XLVS_TICK_NS;
+  /* -EBUSY: it is there already, and gets this program's callback. */
+  bpf_timer_init(&timer->timer, &xlvs_timer, XLVS_CLOCK_MONOTONIC);
+  const long error = bpf_timer_set_callback(&timer->timer, xlvs_tick);
+  if (error) return error;
+  return bpf_timer_start(&timer->timer, XLVS_TICK_NS, 0);
+}
+
+#endif

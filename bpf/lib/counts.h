@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Connection and traffic counts of a dest; see maps/dest.h. Each CPU adds to
+ * its own counters. A CPU cannot interrupt itself here (XDP and the timer both
+ * run in soft interrupts), so plain additions do. */
+#ifndef XLVS_BPF_LIB_COUNTS_H
+#define XLVS_BPF_LIB_COUNTS_H
+
+#include "bpf/tables.h"
+
+/* Adds to this CPU's counts, and tells the shared totals when B are due. The
+ * timer may take `untold_*` from another CPU (xchg), so those are atomic. */
+static __always_inline void xlvs_count(struct xlvs_counters* counters,
+                                       __u32 dest, __s32 active,
+                                       __s32 inactive) {
+  counters->active += active;
+  counters->inactive += inactive;
+  struct xlvs_load* load = bpf_map_lookup_elem(&xlvs_loads, &dest);
+  if (!load) return;
+  const __s32 batch = xlvs_cfg.count_batch;
+  if (batch > 1) {
+    if (active) {
+      const __s32 untold =
+          __sync_fetch_and_add(&counters->untold_active, active) + active;
+      active = untold >= batch || untold <= -batch
+                   ? __sync_lock_test_and_set(&counters->untold_active, 0)
+                   : 0;
+    }
+    if (inactive) {
+      const __s32 untold =
+          __sync_fetch_and_add(&counters->untold_inactive, inactive) + inactive;
+      inactive = untold >= batch || untold <= -batch
+                     ? __sync_lock_test_and_set(&counters->untold_inactive, 0)
+                     : 0;
+    }
+  }
+  if (active) __sync_fetch_and_add(&load->active, active);
+  if (inactive) __sync_fetch_and_add(&load->inactive, inactive);
+}
+
+/* A connection was made; `flags` are those of its life. */
+__noinline int xlvs_count_conn_made(__u32 dest, __u32 flags) {
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (!counters) return 0;
+  counters->conns++;
+  const bool inactive = flags & XLVS_CONN_inactive;
+  xlvs_count(counters, dest, !inactive, inactive);
+  return 0;
+}
+
+/* A connection ended; `flags` are those of its life. */
+__noinline int xlvs_count_conn_gone(__u32 dest, __u32 flags) {
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (!counters) return 0;
+  const bool inactive = flags & XLVS_CONN_inactive;
+  xlvs_count(counters, dest, -!inactive, -inactive);
+  return 0;
+}
+
+/* A connection went from active to inactive or back; `flags` are the new. */
+__noinline int xlvs_count_conn_flip(__u32 dest, __u32 flags) {
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (!counters) return 0;
+  const __s32 inactive = flags & XLVS_CONN_inactive ? 1 : -1;
+  xlvs_count(counters, dest, -inactive, inactive);
+  return 0;
+}
+
+static __always_inline void xlvs_count_in(__u32 dest, __u32 ip_bytes) {
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (!counters) return;
+  counters->in_packets++;
+  counters->in_bytes += ip_bytes;
+}
+
+static __always_inline void xlvs_count_out(__u32 dest, __u32 ip_bytes) {
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (!counters) return;
+  counters->out_packets++;
+  counters->out_bytes += ip_bytes;
+}
+
+#endif

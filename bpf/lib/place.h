@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Where a connection belongs in the table, and when something in its bucket is
+ * due: what packets and the expiry both need. */
+#ifndef XLVS_BPF_LIB_PLACE_H
+#define XLVS_BPF_LIB_PLACE_H
+
+#include "bpf/lib/found.h"
+#include "bpf/tables.h"
+
+/* Where a connection belongs. */
+struct xlvs_place {
+  __u32 bucket;
+  __u32 home; /* group in the bucket */
+};
+
+static __always_inline struct xlvs_place xlvs_place_of(
+    const struct xlvs_addr* caddr, __u16 cport, __u8 l4_proto) {
+  const __u32 hash =
+      xlvs_hash(caddr, cport | (__u32)l4_proto << 16, xlvs_cfg.hash_key);
+  const __u64 groups = (__u64)xlvs_cfg.buckets * XLVS_GROUPS_PER_BUCKET;
+  const __u32 group = (hash * groups) >> 32;
+  struct xlvs_place place = {
+      .bucket = group / XLVS_GROUPS_PER_BUCKET,
+      .home = group % XLVS_GROUPS_PER_BUCKET,
+  };
+  return place;
+}
+
+static __always_inline bool xlvs_life_is_over(union xlvs_life life,
+                                              __u32 now_ticks) {
+  return life.life.state == XLVS_CONN_free ||
+         !xlvs_is_later(life.life.expires_ticks, now_ticks);
+}
+
+/* The home group of a connection in the table. Its state tells the protocol. */
+static __always_inline __u32 xlvs_home_of(const struct xlvs_conn* conn,
+                                          __u8 state) {
+  return xlvs_place_of(&conn->caddr, conn->ports.cport,
+                       state == XLVS_CONN_udp ? IPPROTO_UDP : IPPROTO_TCP)
+             .home %
+         XLVS_GROUPS_PER_BUCKET;
+}
+
+/* Tells the expiry that something in this bucket ends at `expires_ticks`. */
+static __always_inline void xlvs_note_due(struct xlvs_head* head,
+                                          __u32 expires_ticks) {
+  for (int attempt = 0; attempt < 4; attempt++) {
+    const __u32 due = XLVS_READ_ONCE(head->next_due_ticks);
+    if (!xlvs_is_later(due, expires_ticks)) return;
+    if (__sync_val_compare_and_swap(&head->next_due_ticks, due,
+                                    expires_ticks) == due)
+      return;
+  }
+  /* Four lost races: have the bucket looked at in the next round. */
+  XLVS_WRITE_ONCE(head->next_due_ticks, 0);
+}
+
+#endif

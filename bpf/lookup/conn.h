@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The connection table: find, insert, change. Layout: maps/conn.h.
+ *
+ * Why several CPUs may meet in one bucket:
+ *
+ *  1. A connection's changing part is one 64-bit word, `life`, and every change
+ *     is a compare-and-swap from the value that was read: exactly one CPU makes
+ *     each transition, and that one adjusts the dest's counts.
+ *  2. Insertion holds the bucket's lock and goes on only if `inserts` is what
+ * it was before the lookup that missed: two first packets of one connection
+ *     cannot make two records. The loser looks again.
+ *  3. A slot is taken in this order: life := 0 (compare-and-swap), caddr,
+ * ports, life. A reader reads in this order: life, ports, caddr. So ports and
+ * caddr that both match belong together: ports are written last, in one 64-bit
+ *     store, and caddr is complete by then. If the slot changed hands after
+ *     `life` was read, the reader's compare-and-swap of `life` fails.
+ *  4. Loads are not reordered with loads, nor stores with stores: true on
+ *     x86-64, the architecture that this is made for.
+ *
+ * Q: can `life` be the same for the old and the new owner of a slot (ABA)?
+ * A: no: a slot changes hands when it expired, or when it is an embryonic
+ *    connection older than a second; the new one expires later than the old.
+ *
+ * Q: what when a bucket is full? A: an expired connection's slot is taken, else
+ *    that of the oldest embryonic one, else the new connection is refused
+ *    (drop_table_full). An established connection is never evicted. */
+#ifndef XLVS_BPF_LOOKUP_CONN_H
+#define XLVS_BPF_LOOKUP_CONN_H
+
+#include "bpf/lib/addr.h"
+#include "bpf/lib/counts.h"
+#include "bpf/lib/found.h"
+#include "bpf/lib/place.h"
+#include "bpf/lookup/tcp_state.h"
+#include "bpf/tables.h"
+
+union xlvs_ports {
+  struct xlvs_conn_ports ports;
+  __u64 word;
+};
+
+/* Whether the packet belongs to `conn`; then `ret` is filled. */
+static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
+                                              const struct xlvs_packet* pkt,
+                                              enum xlvs_direction direction,
+                                              struct xlvs_found* ret) {
+  const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
+  const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
+  const struct xlvs_addr* client;
+  if (direction == XLVS_TO_DEST) {
+    if ((__u32)ports.word != (pkt->sport | (__u32)pkt->dport << 16))
+      return false;
+    client = &pkt->saddr;
+  } else {
+    if (ports.ports.cport != pkt->dport) return false;
+    client = &pkt->daddr;
+  }
+  if (!xlvs_addr_equal(&conn->caddr, client)) return false;
+  if (xlvs_life_is_over(life, pkt->now_ticks)) return false;
+  const __u32 dest_id = ports.ports.dest;
+  struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
+  if (!dest || dest->l4_proto != pkt->l4_proto) return false;
+  if (direction == XLVS_TO_DEST) {
+    if (!xlvs_addr_equal(&dest->vaddr, &pkt->daddr)) return false;
+  } else {
+    const __u16 dport = dest->dport ? dest->dport : ports.ports.vport;
+    if (dport != pkt->sport || dest->method != XLVS_METHOD_masq ||
+        !xlvs_addr_equal(&dest->daddr, &pkt->saddr))
+      return false;
+  }
+  ret->conn = conn;
+  ret->dest = dest;
+  ret->dest_id = dest_id;
+  ret->vport = ports.ports.vport;
+  ret->life = life;
+  return true;
+}
+
+/* The slot of a connection that is not in its home group, or -1. */
+__noinline int xlvs_conn_find_spilled(struct xlvs_bucket* bucket,
+                                      const struct xlvs_packet* pkt,
+                                      __u32 direction) {
+  if (!bucket || !pkt) return -1;
+  for (int slot = 0; slot < XLVS_CONNS_PER_BUCKET; slot++) {
+    struct xlvs_found found;
+    if (direction == XLVS_TO_DEST
+            ? xlvs_conn_matches(&bucket->conn[slot], pkt, XLVS_TO_DEST, &found)
+            : xlvs_conn_matches(&bucket->conn[slot], pkt, XLVS_TO_CLIENT,
+                                &found))
+      return slot;
+  }
+  return -1;
+}
+
+/* Finds the packet's connection; on a miss, `ret_inserts` is what
+ * xlvs_conn_insert wants to know. */
+static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
+                                           enum xlvs_direction direction,
+                                           struct xlvs_place* ret_place,
+                                           __u32* ret_inserts,
+                                           struct xlvs_found* ret) {
+  const bool to_dest = direction == XLVS_TO_DEST;
+  const struct xlvs_place place =
+      xlvs_place_of(to_dest ? &pkt->saddr : &pkt->daddr,
+                    to_dest ? pkt->sport : pkt->dport, pkt->l4_proto);
+  *ret_place = place;
+  struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &place.bucket);
+  if (!bucket) return false;
+  struct xlvs_conn* group =
+      &bucket
+           ->conn[(place.home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP];
+  if (xlvs_conn_matches(&group[0], pkt, direction, ret) ||
+      xlvs_conn_matches(&group[1], pkt, direction, ret) ||
+      xlvs_conn_matches(&group[2], pkt, direction, ret) ||
+      xlvs_conn_matches(&group[3], pkt, direction, ret))
+    return true;
+  const struct xlvs_head* head =
+      bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
+  if (!head) return false;
+  *ret_inserts = XLVS_READ_ONCE(head->inserts);
+  if (!head->spilled[place.home % XLVS_GROUPS_PER_BUCKET]) return false;
+  const int slot = xlvs_conn_find_spilled(bucket, pkt, direction);
+  if (slot < 0) return false;
+  return xlvs_conn_matches(&bucket->conn[(__u32)slot % XLVS_CONNS_PER_BUCKET],
+                           pkt, direction, ret);
+}
+
+/* The slot for a new connection, or -1: nearest to home first. `ret_life` is
+ * its present content (0 if free). */
+__noinline int xlvs_conn_choose(struct xlvs_bucket* bucket, __u32 home,
+                                __u32 now_ticks, __u64* ret_life) {
+  if (!bucket || !ret_life) return -1;
+  int oldest = -1;
+  __u32 oldest_expires = 0;
+  __u64 oldest_life = 0;
+  /* What a connection that is embryonic for a second already expires before. */
+  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  if (!control) return -1;
+  const __u32 embryonic_before = now_ticks - XLVS_TICKS_PER_SECOND +
+                                 control->timeout_ticks[XLVS_CONN_tcp_syn_recv];
+  for (__u32 i = 0; i < XLVS_CONNS_PER_BUCKET; i++) {
+    const __u32 slot =
+        (home * XLVS_CONNS_PER_GROUP + i) % XLVS_CONNS_PER_BUCKET;
+    const union xlvs_life life = {
+        .word = *(volatile __u64*)&bucket->conn[slot].life};
+    if (xlvs_life_is_over(life, now_ticks)) {
+      *ret_life = life.word;
+      return slot;
+    }
+    if (life.life.state == XLVS_CONN_tcp_syn_recv &&
+        xlvs_is_later(embryonic_before, life.life.expires_ticks) &&
+        (oldest < 0 ||
+         xlvs_is_later(oldest_expires, life.life.expires_ticks))) {
+      oldest = slot;
+      oldest_expires = life.life.expires_ticks;
+      oldest_life = life.word;
+    }
+  }
+  *ret_life = oldest_life;
+  return oldest;
+}
+
+enum xlvs_insert_result {
+  XLVS_INSERT_done,
+  XLVS_INSERT_lost, /* another CPU was quicker: look again */
+  XLVS_INSERT_full,
+};
+
+struct xlvs_insert {
+  struct xlvs_place place;
+  __u32 inserts; /* of the head, when the lookup missed */
+  __u32 dest;
+  union xlvs_life life;
+  __u32 ret_slot;
+  __u32 pad0;
+};
+
+/* Makes the connection of a packet to a service. Returns enum
+ * xlvs_insert_result. */
+__noinline int xlvs_conn_insert(const struct xlvs_packet* pkt,
+                                struct xlvs_insert* insert) {
+  if (!pkt || !insert) return XLVS_INSERT_full;
+  const __u32 index = insert->place.bucket;
+  const __u32 home = insert->place.home % XLVS_GROUPS_PER_BUCKET;
+  struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
+  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  if (!bucket || !head) return XLVS_INSERT_full;
+  union xlvs_life dead = {};
+  const int chosen = xlvs_conn_choose(bucket, home, pkt->now_ticks, &dead.word);
+  if (chosen < 0) return XLVS_INSERT_full;
+  const __u32 slot = (__u32)chosen % XLVS_CONNS_PER_BUCKET;
+  struct xlvs_conn* conn = &bucket->conn[slot];
+  const union xlvs_ports ports = {.ports = {.cport = pkt->sport,
+                                            .vport = pkt->dport,
+                                            .dest = insert->dest}};
+  __u32 dead_dest = 0;
+
+  bpf_spin_lock(&head->lock);
+  if (head->inserts != insert->inserts ||
+      __sync_val_compare_and_swap((__u64*)&conn->life, dead.word, 0) !=
+          dead.word) {
+    bpf_spin_unlock(&head->lock);
+    return XLVS_INSERT_lost;
+  }
+  if (dead.word) {
+    dead_dest = conn->ports.dest;
+    const __u32 dead_home = xlvs_home_of(conn, dead.life.state);
+    if (dead_home != slot / XLVS_CONNS_PER_GROUP) head->spilled[dead_home]--;
+  }
+  if (home != slot / XLVS_CONNS_PER_GROUP) head->spilled[home]++;
+  *(volatile __u64*)&conn->caddr.byte[0] = *(__u64*)&pkt->saddr.byte[0];
+  *(volatile __u64*)&conn->caddr.byte[8] = *(__u64*)&pkt->saddr.byte[8];
+  *(volatile __u64*)&conn->ports = ports.word;
+  *(volatile __u64*)&conn->life = insert->life.word;
+  head->inserts++;
+  bpf_spin_unlock(&head->lock);
+
+  xlvs_note_due(head, insert->life.life.expires_ticks);
+  if (dead.word) xlvs_count_conn_gone(dead_dest, dead.life.flags);
+  insert->ret_slot = slot;
+  return XLVS_INSERT_done;
+}
+
+/* Moves a connection on by one packet: its state, and the time until it
+ * expires. The time is rewritten only when that moves it by 1/64 of the timeout
+ * (at most a second), so that established connections are read-mostly. */
+static __always_inline void xlvs_conn_advance(
+    const struct xlvs_packet* pkt, enum xlvs_direction direction,
+    struct xlvs_place place, struct xlvs_found* found,
+    const struct xlvs_control* control) {
+  for (int attempt = 0; attempt < 3; attempt++) {
+    const union xlvs_life old = found->life;
+    const __u8 state = xlvs_state_after(pkt, direction, old.life.state);
+    const __u32 timeout = control->timeout_ticks[state % XLVS_CONN_STATE_SLOTS];
+    const __u32 expires = pkt->now_ticks + timeout;
+    const __s32 later = expires - old.life.expires_ticks;
+    if (state == old.life.state) {
+      const __s32 step = timeout / 64 < XLVS_TICKS_PER_SECOND
+                             ? timeout / 64 + 1
+                             : XLVS_TICKS_PER_SECOND;
+      if (later >= 0 && later < step) return;
+    }
+    union xlvs_life next = old;
+    next.life.expires_ticks = expires;
+    next.life.state = state;
+    if (xlvs_state_is_active(state))
+      next.life.flags &= ~XLVS_CONN_inactive;
+    else
+      next.life.flags |= XLVS_CONN_inactive;
+    const __u64 seen = __sync_val_compare_and_swap((__u64*)&found->conn->life,
+                                                   old.word, next.word);
+    if (seen == old.word) {
+      found->life = next;
+      if ((old.life.flags ^ next.life.flags) & XLVS_CONN_inactive)
+        xlvs_count_conn_flip(found->dest_id, next.life.flags);
+      if (later < 0) {
+        struct xlvs_head* head =
+            bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
+        if (head) xlvs_note_due(head, expires);
+      }
+      return;
+    }
+    /* Another CPU moved it on meanwhile, or it ended. */
+    found->life.word = seen;
+    if (xlvs_life_is_over(found->life, pkt->now_ticks)) return;
+  }
+}
+
+/* Ends a connection now; the next insertion or the timer takes its slot. */
+static __always_inline void xlvs_conn_end(const struct xlvs_packet* pkt,
+                                          struct xlvs_place place,
+                                          const struct xlvs_found* found) {
+  union xlvs_life over = found->life;
+  over.life.expires_ticks = pkt->now_ticks;
+  __sync_val_compare_and_swap((__u64*)&found->conn->life, found->life.word,
+                              over.word);
+  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
+  if (head) xlvs_note_due(head, pkt->now_ticks);
+}
+
+#endif

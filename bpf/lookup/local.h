@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Is an address ours, and on which side does it stand? See maps/local.h. */
+#ifndef XLVS_BPF_LOOKUP_LOCAL_H
+#define XLVS_BPF_LOOKUP_LOCAL_H
+
+#include "bpf/lib/addr.h"
+#include "bpf/tables.h"
+
+/* The address's roles (XLVS_LOCAL_*); 0 = a stranger. */
+static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
+  const __u32 mask = xlvs_cfg.locals - 1;
+  __u32 index = xlvs_hash(addr, 0, xlvs_cfg.hash_key);
+  for (int probe = 0; probe < XLVS_LOCAL_PROBES; probe++, index++) {
+    __u32 key = index & mask;
+    const struct xlvs_local* local = bpf_map_lookup_elem(&xlvs_locals, &key);
+    if (!local) return 0;
+    const __u32 roles = XLVS_READ_ONCE(local->roles);
+    if (xlvs_addr_equal(&local->addr, addr)) return roles;
+    if (!roles && xlvs_addr_is_zero(&local->addr)) return 0;
+  }
+  return 0;
+}
+
+#endif

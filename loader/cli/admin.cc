@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/cli/admin.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "loader/cli/popt_reader.h"
+#include "loader/cli/values.h"
+
+namespace xlvs {
+namespace {
+
+constexpr char kDefaultInstance[] = "xlvs";
+constexpr char kInstanceOption[] = "--instance";
+
+constexpr std::pair<absl::string_view, AttachMode> kModes[] = {
+    {"auto", AttachMode::kAuto},
+    {"native", AttachMode::kNative},
+    {"generic", AttachMode::kGeneric},
+};
+
+enum Option : int {
+  kMode = 1,
+  kConns,
+  kServices,
+  kDests,
+  kCountBatch,
+  kPurge,
+  kJson,
+  kAll
+};
+
+poptOption Entry(const char* name, int argument, Option option) {
+  return {name,    0,      static_cast<unsigned>(argument), nullptr, option,
+          nullptr, nullptr};
+}
+
+const std::vector<poptOption>& AttachTable() {
+  static const auto& table = *new std::vector<poptOption>{
+      Entry("mode", POPT_ARG_STRING, kMode),
+      Entry("conns", POPT_ARG_STRING, kConns),
+      Entry("services", POPT_ARG_STRING, kServices),
+      Entry("dests", POPT_ARG_STRING, kDests),
+      Entry("count-batch", POPT_ARG_STRING, kCountBatch),
+      POPT_TABLEEND};
+  return table;
+}
+
+const std::vector<poptOption>& DetachTable() {
+  static const auto& table = *new std::vector<poptOption>{
+      Entry("purge", POPT_ARG_NONE, kPurge), POPT_TABLEEND};
+  return table;
+}
+
+const std::vector<poptOption>& StatusTable() {
+  static const auto& table = *new std::vector<poptOption>{
+      Entry("json", POPT_ARG_NONE, kJson), Entry("all", POPT_ARG_NONE, kAll),
+      POPT_TABLEEND};
+  return table;
+}
+
+// Reads the words after `xlvs WORD`.
+class AdminReader {
+ public:
+  AdminReader(const Program& program, const std::vector<std::string>& args,
+              const std::vector<poptOption>& table)
+      : prefix_(absl::StrCat(program.name, " ", args[1], ": ")),
+        popt_({args.begin() + 1, args.end()}, table.data()) {}
+
+  int Next() { return popt_.Next(); }
+  std::string Value() { return popt_.Value().value_or(""); }
+  std::string Spelling() const { return popt_.Spelling(); }
+
+  std::vector<std::string> Words() {
+    std::vector<std::string> words;
+    while (const auto word = popt_.Word()) words.push_back(*word);
+    return words;
+  }
+
+  Failure Mistake(absl::string_view message) const {
+    return Failure{absl::StrCat(prefix_, message)};
+  }
+  Failure OptionError(int error) const {
+    return Mistake(popt_.ErrorText(error));
+  }
+
+ private:
+  std::string prefix_;
+  PoptReader popt_;
+};
+
+Parsed ParseAttach(AdminReader reader) {
+  AttachOptions options;
+  int option;
+  while ((option = reader.Next()) >= 0) {
+    const std::string value = reader.Value();
+    if (option == kMode) {
+      const auto* mode =
+          std::find_if(std::begin(kModes), std::end(kModes),
+                       [&](const auto& known) { return known.first == value; });
+      if (mode == std::end(kModes))
+        return reader.Mistake(
+            absl::StrCat("--mode is native, generic or auto, "
+                         "not '",
+                         value, "'"));
+      options.mode = mode->second;
+      continue;
+    }
+    const auto size = ParseSize(value);
+    if (!size)
+      return reader.Mistake(absl::StrCat(reader.Spelling(), ": '", value,
+                                         "' is not a number (1000000, 64k, "
+                                         "1M)"));
+    if (option == kConns) options.conns = *size;
+    if (option == kServices) options.services = *size;
+    if (option == kDests) options.dests = *size;
+    if (option == kCountBatch) options.count_batch = *size;
+  }
+  if (option < -1) return reader.OptionError(option);
+  options.devices = reader.Words();
+  if (options.devices.empty())
+    return reader.Mistake("which device? (xlvs attach eth0)");
+  return Command(Attach{std::move(options)});
+}
+
+Parsed ParseDetach(AdminReader reader) {
+  Detach detach;
+  int option;
+  while ((option = reader.Next()) >= 0) detach.purge = true;
+  if (option < -1) return reader.OptionError(option);
+  detach.devices = reader.Words();
+  if (detach.devices.empty() && !detach.purge)
+    return reader.Mistake(
+        "which device? (xlvs detach eth0; xlvs detach --purge for all of "
+        "them, configuration and connections)");
+  return Command(std::move(detach));
+}
+
+Parsed ParseStatus(AdminReader reader) {
+  ShowStatus status;
+  int option;
+  while ((option = reader.Next()) >= 0) {
+    if (option == kJson) status.json = true;
+    if (option == kAll) status.all = true;
+  }
+  if (option < -1) return reader.OptionError(option);
+  const std::vector<std::string> words = reader.Words();
+  if (!words.empty())
+    return reader.Mistake(absl::StrCat("unexpected argument ", words.front()));
+  return Command(status);
+}
+
+bool IsInstanceName(absl::string_view name) {
+  return !name.empty() && name.size() <= 32 &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '_' || c == '-';
+         });
+}
+
+absl::StatusOr<std::string> CheckInstance(absl::string_view source,
+                                          std::string name) {
+  if (IsInstanceName(name)) return name;
+  return absl::InvalidArgumentError(
+      absl::StrCat(source, ": '", name,
+                   "' is not an instance name (1 to 32 of A-Z a-z 0-9 _ -)"));
+}
+
+std::string MemoryText(uint64_t bytes) {
+  return absl::StrFormat("%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+}
+
+void PrintDevices(const std::vector<DeviceView>& devices, std::ostream& out) {
+  if (devices.empty()) out << "devices   none attached (xlvs attach DEV)\n";
+  const char* title = "devices";
+  for (const DeviceView& device : devices) {
+    out << absl::StreamFormat("%-9s %s (%s)%s\n", title, device.name,
+                              Name(device.mode),
+                              device.ifindex == 0 ? ", device is gone" : "");
+    title = "";
+  }
+}
+
+void PrintEndings(const StatusView& status, bool all, std::ostream& out) {
+  const auto shown = [&](const EndingView& ending) {
+    return all || ending.packets != 0;
+  };
+  size_t name_width = 6;
+  size_t packets_width = 7;
+  for (const EndingView& ending : status.endings) {
+    if (!shown(ending)) continue;
+    name_width = std::max(name_width, ending.name.size());
+    packets_width =
+        std::max(packets_width, absl::StrCat(ending.packets).size());
+  }
+  const int names = static_cast<int>(name_width);
+  const int numbers = static_cast<int>(packets_width);
+  out << absl::StreamFormat("%-*s %*s  %s\n", names, "ending", numbers,
+                            "packets", "what happened");
+  for (const EndingView& ending : status.endings)
+    if (shown(ending))
+      out << absl::StreamFormat("%-*s %*u  %s\n", names, ending.name, numbers,
+                                ending.packets, ending.text);
+}
+
+// Every packet that came in ended in exactly one way, so the sums are equal;
+// while packets arrive they may differ by those on their way.
+void PrintBalance(const StatusView& status, std::ostream& out) {
+  constexpr std::array<absl::string_view, 4> kActions = {"tx", "redirect",
+                                                         "pass", "drop"};
+  std::array<uint64_t, kActions.size()> sums = {};
+  uint64_t total = 0;
+  for (const EndingView& ending : status.endings) {
+    total += ending.packets;
+    for (size_t i = 0; i < kActions.size(); ++i)
+      if (ending.action == kActions[i]) sums[i] += ending.packets;
+  }
+  out << absl::StreamFormat("balance: rx %u", status.rx_packets);
+  for (size_t i = 0; i < kActions.size(); ++i)
+    out << absl::StreamFormat(" %s %s %u", i == 0 ? "=" : "+", kActions[i],
+                              sums[i]);
+  out << (total == status.rx_packets ? "\n" : " MISMATCH\n");
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> TakeInstance(std::vector<std::string>& args) {
+  const bool own_options =
+      Program::FromArgv0(args[0]).personality == Personality::kXlvs;
+  std::optional<std::string> given;
+  for (size_t i = 1; own_options && i < args.size() && args[i] != "--";) {
+    absl::string_view rest = args[i];
+    if (!absl::ConsumePrefix(&rest, kInstanceOption) ||
+        (!rest.empty() && rest.front() != '=')) {
+      ++i;
+      continue;
+    }
+    const bool attached = !rest.empty();
+    if (!attached && i + 1 == args.size())
+      return absl::InvalidArgumentError("--instance: missing argument");
+    given = attached ? std::string(rest.substr(1)) : args[i + 1];
+    const auto at = args.begin() + static_cast<std::ptrdiff_t>(i);
+    args.erase(at, at + (attached ? 1 : 2));
+  }
+  if (given) return CheckInstance(kInstanceOption, *std::move(given));
+  const char* environment = std::getenv("XLVS_INSTANCE");
+  if (environment != nullptr && *environment != '\0')
+    return CheckInstance("XLVS_INSTANCE", environment);
+  return std::string(kDefaultInstance);
+}
+
+bool IsAdminWord(absl::string_view word) {
+  return word == "attach" || word == "detach" || word == "status";
+}
+
+Parsed ParseAdmin(const Program& program,
+                  const std::vector<std::string>& args) {
+  if (args[1] == "attach")
+    return ParseAttach(AdminReader(program, args, AttachTable()));
+  if (args[1] == "detach")
+    return ParseDetach(AdminReader(program, args, DetachTable()));
+  return ParseStatus(AdminReader(program, args, StatusTable()));
+}
+
+std::optional<uint32_t> ParseSize(const std::string& text) {
+  std::string digits = text;
+  uint64_t unit = 1;
+  if (absl::EndsWithIgnoreCase(text, "k")) unit = 1'000;
+  if (absl::EndsWithIgnoreCase(text, "m")) unit = 1'000'000;
+  if (unit != 1) digits.pop_back();
+  constexpr int64_t kMax = std::numeric_limits<uint32_t>::max();
+  const auto number =
+      ParseInteger(digits, 1, kMax / static_cast<int64_t>(unit));
+  if (!number) return std::nullopt;
+  return static_cast<uint32_t>(static_cast<uint64_t>(*number) * unit);
+}
+
+absl::string_view Name(AttachMode mode) {
+  for (const auto& [name, known] : kModes)
+    if (known == mode) return name;
+  return "?";
+}
+
+void PrintAttached(const std::vector<DeviceView>& devices, AttachMode asked,
+                   std::ostream& out) {
+  const absl::string_view why_generic =
+      asked == AttachMode::kGeneric
+          ? ": several times slower than native"
+          : ": the driver has no native XDP; several times slower";
+  for (const DeviceView& device : devices)
+    out << absl::StreamFormat(
+        "%s: attached (%s%s)\n", device.name, Name(device.mode),
+        device.mode == AttachMode::kGeneric ? why_generic : "");
+}
+
+void PrintStatus(const StatusView& status, bool all, std::ostream& out) {
+  out << absl::StreamFormat("instance  %s (%s)\n", status.instance,
+                            status.pin_path);
+  PrintDevices(status.devices, out);
+  out << absl::StreamFormat("services  %u of %u\n", status.services,
+                            status.services_max);
+  out << absl::StreamFormat("dests     %u of %u\n", status.dests,
+                            status.dests_max);
+  out << absl::StreamFormat("conns     %u of %u (%u slots)\n", status.conns,
+                            status.conns_planned, status.conn_slots);
+  const double each = status.conns_planned == 0
+                          ? 0
+                          : static_cast<double>(status.conn_bytes) /
+                                static_cast<double>(status.conns_planned);
+  out << absl::StreamFormat("memory    %s; connections %s, %.1f bytes each\n",
+                            MemoryText(status.memory_bytes),
+                            MemoryText(status.conn_bytes), each);
+  out << "expiry    "
+      << (status.timer_running
+              ? "running\n"
+              : "NOT RUNNING: connections never end, the table fills up\n");
+  out << absl::StreamFormat("counting  batch %u on %u CPUs\n\n",
+                            status.count_batch, status.cpus);
+  PrintEndings(status, all, out);
+  PrintBalance(status, out);
+}
+
+}  // namespace xlvs

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a command line asks for, as a value: parsers make one, run.cc executes
+// it. Only what this program can do has a command; the rest of ipvsadm's
+// grammar ends in a Failure.
+#ifndef XLVS_LOADER_CLI_COMMAND_H_
+#define XLVS_LOADER_CLI_COMMAND_H_
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "loader/model/host.h"
+#include "loader/model/service.h"
+
+namespace xlvs {
+
+struct AddService {
+  Service service;
+};
+struct EditService {
+  Service service;
+};
+struct DeleteService {
+  ServiceKey service;
+};
+struct Clear {};
+
+struct AddDest {
+  ServiceKey service;
+  Dest dest;
+};
+struct EditDest {
+  ServiceKey service;
+  Dest dest;
+};
+struct DeleteDest {
+  ServiceKey service;
+  DestKey dest;
+};
+
+struct Zero {
+  std::optional<ServiceKey> service;  // nullopt: all
+};
+struct SetTimeouts {
+  Timeouts timeouts;
+};
+
+enum class ListWhat { kServices, kConns, kTimeouts, kDaemons };
+enum class ListColumns {
+  kPlain,
+  kStats,
+  kRate,
+  kThresholds,
+  kPersistentConn,
+  kTunInfo
+};
+struct ListOptions {
+  ListColumns columns = ListColumns::kPlain;
+  bool numeric = false;
+  bool exact = false;
+  bool sort = true;
+};
+struct List {
+  ListWhat what = ListWhat::kServices;
+  std::optional<ServiceKey> service;  // only of kServices
+  ListOptions options;
+  bool json = false;
+};
+
+struct Save {
+  bool numeric = false;
+};
+struct Restore {};
+struct Help {};
+struct Version {};
+
+struct Attach {
+  AttachOptions options;
+};
+struct Detach {
+  std::vector<std::string> devices;
+  bool purge = false;
+};
+struct ShowStatus {
+  bool json = false;
+  bool all = false;  // endings that no packet met, too
+};
+
+using Command =
+    std::variant<AddService, EditService, DeleteService, Clear, AddDest,
+                 EditDest, DeleteDest, Zero, SetTimeouts, List, Save, Restore,
+                 Help, Version, Attach, Detach, ShowStatus>;
+
+// ipvsadm's exit codes. Scripts test them, so ours are the same.
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitRefused = 1,   // listing failed; here also: not supported yet
+  kExitUsage = 2,     // ipvsadm itself found the mistake
+  kExitFailure = 255  // popt or the kernel found it
+};
+
+// A command line that is not a command.
+struct Failure {
+  std::string message;  // one line, or more, without the last newline
+  int exit_code = kExitUsage;
+  // ipvsadm gives up a whole restore at mistakes that it finds itself, but goes
+  // on after those that popt or the kernel find.
+  bool ends_restore = true;
+};
+
+using Parsed = std::variant<Command, Failure>;
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_CLI_COMMAND_H_

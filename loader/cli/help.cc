@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/cli/help.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+
+namespace xlvs {
+namespace {
+
+constexpr absl::string_view kXlvsHead =
+    R"(xlvs: Linux Virtual Server at the XDP hook
+
+Set up, look, take down:
+  xlvs attach DEV... [--mode native|generic|auto] [--conns N] [--services N]
+                     [--dests N] [--count-batch N]
+  xlvs status [--all] [--json]
+  xlvs detach DEV...       traffic goes to the kernel; configuration stays
+  xlvs detach --purge      forget configuration and connections, too
+  N is a number: 1000000, 64k, 1M. The sizes are fixed by the first attach.
+
+Balance, with the commands of ipvsadm:
+  xlvs -A -t 192.0.2.1:80 -s rr
+  xlvs -a -t 192.0.2.1:80 -r 10.0.0.11:8080 -m
+  xlvs -L -n
+
+)";
+
+// $ is the program's name.
+constexpr absl::string_view kGrammar = R"(Services:
+  $ -A SERVICE [-s SCHEDULER]           add
+  $ -E SERVICE [-s SCHEDULER]           change; what is not given: default
+  $ -D SERVICE                          delete, with its real servers
+  $ -C                                  delete all
+Real servers:
+  $ -a SERVICE -r HOST[:PORT] -m [-w WEIGHT]    add
+  $ -e SERVICE -r HOST[:PORT] -m [-w WEIGHT]    change
+  $ -d SERVICE -r HOST[:PORT]                   delete
+Look:
+  $ -L [SERVICE] [--stats|--rate] [-n] [--exact] [--nosort]
+  $ -L -c [-n]                          connections
+  $ -L --timeout                        idle timeouts
+More:
+  $ -Z [SERVICE]                        counters start at 0 again
+  $ --set TCP TCPFIN UDP                idle timeouts in seconds; 0: keep
+  $ -S [-n]  |  $ -R                    save to stdout  |  restore from stdin
+  $ -h  |  $ -v                         help  |  version
+
+SERVICE     -t HOST[:PORT] (TCP) or -u HOST[:PORT] (UDP)
+SCHEDULER   rr, wrr, lc or wlc (the default)
+-m          masquerading (NAT), the one forwarding method so far
+-w WEIGHT   0 to 2147483647; 1 if not given; 0: no new connections
+-n          numbers, no names: never waits for a name server
+The command comes first. Long options as in ipvsadm: --add-service,
+--tcp-service, --scheduler, --real-server, --masquerading, --weight, --list...
+)";
+
+constexpr absl::string_view kXlvsTail = R"(
+Only here:
+  --json                  with -L: the listing as JSON
+  --instance NAME         which of several directors ($XLVS_INSTANCE; "xlvs")
+)";
+
+}  // namespace
+
+std::string HelpText(const Program& program) {
+  const std::string grammar =
+      absl::StrReplaceAll(kGrammar, {{"$", program.name}});
+  if (program.personality == Personality::kXlvs)
+    return absl::StrCat(kXlvsHead, grammar, kXlvsTail);
+  return absl::StrCat(VersionText(program), grammar);
+}
+
+std::string VersionText(const Program& program) {
+  if (program.personality == Personality::kXlvs)
+    return "xlvs 0.1.0 (ipvsadm 1.31 compatible)\n";
+  return "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
+}
+
+std::string TryHelpText(const Program& program) {
+  return absl::StrFormat("Try `%s -h' or '%s --help' for more information.",
+                         program.argv0, program.argv0);
+}
+
+}  // namespace xlvs

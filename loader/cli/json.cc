@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/cli/json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "loader/cli/admin.h"
+
+namespace xlvs {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Text(absl::string_view text) {
+  return std::string(text);
+}
+
+const char* ProtocolText(Protocol protocol) {
+  return protocol == Protocol::kTcp ? "tcp" : "udp";
+}
+
+const char* MethodText(Method method) {
+  switch (method) {
+    case Method::kMasq:
+      return "masq";
+    case Method::kTunnel:
+      return "tunnel";
+    case Method::kRoute:
+      return "route";
+  }
+  return "?";
+}
+
+std::string Document(Json json) {
+  // Device names are bytes of the user's choice: they must not throw.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json ToJson(const Counters& counters) {
+  return {{"conns", counters.conns},
+          {"in_packets", counters.in_packets},
+          {"out_packets", counters.out_packets},
+          {"in_bytes", counters.in_bytes},
+          {"out_bytes", counters.out_bytes}};
+}
+
+Json ToJson(const DestView& view) {
+  return {{"address", view.dest.key.daddr.ToString()},
+          {"port", view.dest.key.dport},
+          {"method", MethodText(view.dest.method)},
+          {"weight", view.dest.weight},
+          {"active_conns", view.active_conns},
+          {"inactive_conns", view.inactive_conns},
+          {"counters", ToJson(view.counters)},
+          {"rates", ToJson(view.rates)}};
+}
+
+Json ToJson(const ServiceView& view) {
+  Json dests = Json::array();
+  for (const DestView& dest : view.dests) dests.push_back(ToJson(dest));
+  const ServiceKey& key = view.service.key;
+  return {{"protocol", ProtocolText(key.protocol)},
+          {"address", key.vaddr.ToString()},
+          {"port", key.vport},
+          {"scheduler", Text(Name(view.service.scheduler))},
+          {"counters", ToJson(view.counters)},
+          {"rates", ToJson(view.rates)},
+          {"dests", std::move(dests)}};
+}
+
+Json EndpointJson(const IpAddr& addr, uint16_t port) {
+  return {{"address", addr.ToString()}, {"port", port}};
+}
+
+Json ToJson(const ConnView& conn) {
+  return {{"protocol", ProtocolText(conn.protocol)},
+          {"state", Text(conn.state)},
+          {"expires_in_s", conn.expires_in_s},
+          {"client", EndpointJson(conn.caddr, conn.cport)},
+          {"virtual", EndpointJson(conn.vaddr, conn.vport)},
+          {"dest", EndpointJson(conn.daddr, conn.dport)}};
+}
+
+}  // namespace
+
+std::string ServicesJson(const TableInfo& table,
+                         const std::vector<ServiceView>& services) {
+  Json list = Json::array();
+  for (const ServiceView& service : services) list.push_back(ToJson(service));
+  return Document(
+      {{"v", 1}, {"size", table.conns}, {"services", std::move(list)}});
+}
+
+std::string ConnsJson(const std::vector<ConnView>& conns) {
+  Json list = Json::array();
+  for (const ConnView& conn : conns) list.push_back(ToJson(conn));
+  return Document({{"v", 1}, {"conns", std::move(list)}});
+}
+
+std::string TimeoutsJson(const Timeouts& timeouts) {
+  return Document({{"v", 1},
+                   {"timeouts",
+                    {{"tcp_s", timeouts.tcp_s},
+                     {"tcp_fin_s", timeouts.tcp_fin_s},
+                     {"udp_s", timeouts.udp_s}}}});
+}
+
+std::string DaemonsJson() {
+  return Document({{"v", 1}, {"daemons", Json::array()}});
+}
+
+std::string StatusJson(const StatusView& status) {
+  Json devices = Json::array();
+  for (const DeviceView& device : status.devices)
+    devices.push_back({{"name", device.name},
+                       {"ifindex", device.ifindex},
+                       {"mode", Text(Name(device.mode))}});
+  Json endings = Json::array();
+  for (const EndingView& ending : status.endings)
+    endings.push_back({{"name", ending.name},
+                       {"action", ending.action},
+                       {"text", ending.text},
+                       {"packets", ending.packets}});
+  return Document({{"v", 1},
+                   {"instance", status.instance},
+                   {"pin_path", status.pin_path},
+                   {"devices", std::move(devices)},
+                   {"services", status.services},
+                   {"services_max", status.services_max},
+                   {"dests", status.dests},
+                   {"dests_max", status.dests_max},
+                   {"conns", status.conns},
+                   {"conns_planned", status.conns_planned},
+                   {"conn_slots", status.conn_slots},
+                   {"conn_bytes", status.conn_bytes},
+                   {"memory_bytes", status.memory_bytes},
+                   {"count_batch", status.count_batch},
+                   {"cpus", status.cpus},
+                   {"timer_running", status.timer_running},
+                   {"rx_packets", status.rx_packets},
+                   {"endings", std::move(endings)}});
+}
+
+}  // namespace xlvs

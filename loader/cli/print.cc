@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/cli/print.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace xlvs {
+namespace {
+
+constexpr size_t kNameWidth = 28;
+
+absl::string_view ProtocolName(Protocol protocol) {
+  return protocol == Protocol::kTcp ? "TCP" : "UDP";
+}
+
+absl::string_view MethodName(Method method) {
+  switch (method) {
+    case Method::kMasq:
+      return "Masq";
+    case Method::kTunnel:
+      return "Tunnel";
+    case Method::kRoute:
+      return "Route";
+  }
+  return "?";
+}
+
+absl::string_view MethodOption(Method method) {
+  switch (method) {
+    case Method::kMasq:
+      return "-m";
+    case Method::kTunnel:
+      return "-i";
+    case Method::kRoute:
+      return "-g";
+  }
+  return "?";
+}
+
+// Below 0: `a` comes first. ipvsadm subtracts IPv4 addresses as 32-bit numbers
+// and looks at the sign, so 192.168.0.1 < 10.0.0.1 < 100.0.0.1 < 192.168.0.1.
+int Compare(const IpAddr& a, const IpAddr& b) {
+  if (a.is_v4() != b.is_v4()) return a.is_v4() ? -1 : 1;
+  if (a.is_v4())
+    return static_cast<int32_t>(a.v4_host_order() - b.v4_host_order());
+  return a < b ? -1 : (b < a ? 1 : 0);
+}
+
+int Compare(const ServiceView& a, const ServiceView& b) {
+  const ServiceKey& left = a.service.key;
+  const ServiceKey& right = b.service.key;
+  if (left.protocol != right.protocol)
+    return left.protocol < right.protocol ? -1 : 1;
+  const int order = Compare(left.vaddr, right.vaddr);
+  return order != 0 ? order : left.vport - right.vport;
+}
+
+int Compare(const DestView& a, const DestView& b) {
+  const int order = Compare(a.dest.key.daddr, b.dest.key.daddr);
+  return order != 0 ? order : a.dest.key.dport - b.dest.key.dport;
+}
+
+// An order that goes round in circles is poison for std::sort, so this is a
+// merge sort of our own. It halves as the C library's qsort() does, and so
+// gives what ipvsadm gives even for addresses from all over the place.
+template <typename View>
+void MergeSort(std::vector<View>& views) {
+  if (views.size() < 2) return;
+  const auto middle =
+      views.begin() + static_cast<std::ptrdiff_t>(views.size() / 2);
+  std::vector<View> left(std::make_move_iterator(views.begin()),
+                         std::make_move_iterator(middle));
+  std::vector<View> right(std::make_move_iterator(middle),
+                          std::make_move_iterator(views.end()));
+  MergeSort(left);
+  MergeSort(right);
+  auto l = left.begin();
+  auto r = right.begin();
+  for (View& view : views) {
+    const bool from_left =
+        r == right.end() || (l != left.end() && Compare(*l, *r) <= 0);
+    view = std::move(from_left ? *l++ : *r++);
+  }
+}
+
+// ipvsadm prints counts as unsigned; a sum caught between two CPUs may be below
+// zero for a moment.
+uint32_t Count(int64_t count) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(count, 0, UINT32_MAX));
+}
+
+// IPv4 and host names are cut to their column; IPv6 addresses never.
+std::string Cut(const IpAddr& addr, std::string name) {
+  if (addr.is_v4() && name.size() > kNameWidth) name.resize(kNameWidth);
+  return name;
+}
+
+void PrintTitles(ListColumns columns, std::ostream& out) {
+  constexpr absl::string_view kAddress = "Prot LocalAddress:Port";
+  constexpr absl::string_view kFlags =
+      "Prot LocalAddress:Port Scheduler Flags\n"
+      "  -> RemoteAddress:Port           Forward ";
+  constexpr absl::string_view kServer = "  -> RemoteAddress:Port\n";
+  switch (columns) {
+    case ListColumns::kPlain:
+      out << kFlags << "Weight ActiveConn InActConn\n";
+      return;
+    case ListColumns::kTunInfo:
+      out << kFlags << "TunnelInfo    Weight ActiveConn InActConn\n";
+      return;
+    case ListColumns::kStats:
+      out << absl::StreamFormat("%-33s %8s %8s %8s %8s %8s\n", kAddress,
+                                "Conns", "InPkts", "OutPkts", "InBytes",
+                                "OutBytes")
+          << kServer;
+      return;
+    case ListColumns::kRate:
+      out << absl::StreamFormat("%-33s %8s %8s %8s %8s %8s\n", kAddress, "CPS",
+                                "InPPS", "OutPPS", "InBPS", "OutBPS")
+          << kServer;
+      return;
+    case ListColumns::kThresholds:
+      out << absl::StreamFormat("%-33s %-10s %-10s %-10s %-10s\n", kAddress,
+                                "Uthreshold", "Lthreshold", "ActiveConn",
+                                "InActConn")
+          << kServer;
+      return;
+    case ListColumns::kPersistentConn:
+      out << absl::StreamFormat("%-33s %-9s %-11s %-10s %-10s\n", kAddress,
+                                "Weight", "PersistConn", "ActiveConn",
+                                "InActConn")
+          << kServer;
+      return;
+  }
+}
+
+// `long_packets`: where ipvsadm forgets to shorten conns and packets.
+void PrintCounters(const Counters& counters, bool exact, bool long_packets,
+                   std::ostream& out) {
+  const bool exact_packets = exact || long_packets;
+  out << CounterText(counters.conns, exact_packets)
+      << CounterText(counters.in_packets, exact_packets)
+      << CounterText(counters.out_packets, exact_packets)
+      << CounterText(counters.in_bytes, exact)
+      << CounterText(counters.out_bytes, exact) << '\n';
+}
+
+void PrintService(const ServiceView& view, const ListOptions& options,
+                  const Names& names, std::ostream& out) {
+  const ServiceKey& key = view.service.key;
+  const std::string name =
+      Cut(key.vaddr, names.Endpoint(key.vaddr, key.vport, key.protocol));
+  const absl::string_view protocol = ProtocolName(key.protocol);
+  switch (options.columns) {
+    case ListColumns::kStats:
+      out << absl::StreamFormat("%-4s %-28s", protocol, name);
+      PrintCounters(view.counters, options.exact, false, out);
+      return;
+    case ListColumns::kRate:
+      out << absl::StreamFormat("%-4s %-28s", protocol, name);
+      PrintCounters(view.rates, options.exact, false, out);
+      return;
+    default:
+      out << absl::StreamFormat("%-4s %s %s\n", protocol, name,
+                                Name(view.service.scheduler));
+  }
+}
+
+// Thresholds and persistence are not there yet: their columns are 0.
+void PrintDest(const DestView& view, Protocol protocol,
+               const ListOptions& options, const Names& names,
+               std::ostream& out) {
+  const Dest& dest = view.dest;
+  const uint32_t active = Count(view.active_conns);
+  const uint32_t inactive = Count(view.inactive_conns);
+  out << absl::StreamFormat(
+      "  -> %-28s",
+      Cut(dest.key.daddr,
+          names.Endpoint(dest.key.daddr, dest.key.dport, protocol)));
+  switch (options.columns) {
+    case ListColumns::kStats:
+      PrintCounters(view.counters, options.exact, false, out);
+      return;
+    case ListColumns::kRate:
+      PrintCounters(view.rates, options.exact, true, out);
+      return;
+    case ListColumns::kThresholds:
+      out << absl::StreamFormat(" %-10u %-10u %-10u %-10u\n", 0u, 0u, active,
+                                inactive);
+      return;
+    case ListColumns::kPersistentConn:
+      out << absl::StreamFormat(" %-9u %-11u %-10u %-10u\n", dest.weight, 0u,
+                                active, inactive);
+      return;
+    case ListColumns::kTunInfo:
+      out << absl::StreamFormat(" %-7s %-13s %-6u %-10u %-10u\n",
+                                MethodName(dest.method),
+                                dest.method == Method::kTunnel ? "ipip" : "n/a",
+                                dest.weight, active, inactive);
+      return;
+    case ListColumns::kPlain:
+      out << absl::StreamFormat(" %-7s %-6u %-10u %-10u\n",
+                                MethodName(dest.method), dest.weight, active,
+                                inactive);
+      return;
+  }
+}
+
+}  // namespace
+
+void Sort(std::vector<ServiceView>& services) {
+  MergeSort(services);
+  for (ServiceView& service : services) MergeSort(service.dests);
+}
+
+void PrintTableLine(const TableInfo& table, std::ostream& out) {
+  out << absl::StreamFormat("IP Virtual Server version 1.2.1 (size=%u)\n",
+                            table.conns);
+}
+
+void PrintServices(const std::vector<ServiceView>& services,
+                   const ListOptions& options, const Names& names,
+                   std::ostream& out) {
+  PrintTitles(options.columns, out);
+  for (const ServiceView& view : services) {
+    PrintService(view, options, names, out);
+    for (const DestView& dest : view.dests)
+      PrintDest(dest, view.service.key.protocol, options, names, out);
+  }
+}
+
+void PrintConns(const std::vector<ConnView>& conns, const ListOptions& options,
+                const Names& names, std::ostream& out) {
+  out << "IPVS connection entries\n"
+         "pro expire state       source             virtual            "
+         "destination";
+  if (options.columns == ListColumns::kPersistentConn)
+    out << "        pe name          pe_data";
+  out << '\n';
+  for (const ConnView& conn : conns)
+    out << absl::StreamFormat(
+        "%-3s %-6s %-11s %-18s %-18s %s\n", ProtocolName(conn.protocol),
+        absl::StrFormat("%02u:%02u", conn.expires_in_s / 60,
+                        conn.expires_in_s % 60),
+        conn.state, names.Endpoint(conn.caddr, conn.cport, conn.protocol),
+        names.Endpoint(conn.vaddr, conn.vport, conn.protocol),
+        names.Endpoint(conn.daddr, conn.dport, conn.protocol));
+}
+
+void PrintTimeouts(const Timeouts& timeouts, std::ostream& out) {
+  out << absl::StreamFormat("Timeout (tcp tcpfin udp): %u %u %u\n",
+                            timeouts.tcp_s, timeouts.tcp_fin_s, timeouts.udp_s);
+}
+
+void PrintRules(const std::vector<ServiceView>& services, const Names& names,
+                std::ostream& out) {
+  for (const ServiceView& view : services) {
+    const ServiceKey& key = view.service.key;
+    const std::string service =
+        absl::StrCat(key.protocol == Protocol::kTcp ? "-t " : "-u ",
+                     names.Endpoint(key.vaddr, key.vport, key.protocol));
+    out << absl::StreamFormat("-A %s -s %s\n", service,
+                              Name(view.service.scheduler));
+    for (const DestView& dest_view : view.dests) {
+      const Dest& dest = dest_view.dest;
+      out << absl::StreamFormat(
+          "-a %s -r %s %s -w %u%s\n", service,
+          names.Endpoint(dest.key.daddr, dest.key.dport, key.protocol),
+          MethodOption(dest.method), dest.weight,
+          dest.method == Method::kTunnel ? " --tun-type ipip" : "");
+    }
+  }
+}
+
+std::string CounterText(uint64_t number, bool exact) {
+  if (exact || number < 100'000'000) return absl::StrFormat(" %8u", number);
+  if (number < 1'000'000'000) return absl::StrFormat("%8uK", number / 1'000);
+  if (number < 100'000'000'000)
+    return absl::StrFormat("%8uM", number / 1'000'000);
+  if (number < 100'000'000'000'000)
+    return absl::StrFormat("%8uG", number / 1'000'000'000);
+  return absl::StrFormat("%8uT", number / 1'000'000'000'000);
+}
+
+}  // namespace xlvs

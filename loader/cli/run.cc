@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/cli/run.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <utility>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "loader/cli/admin.h"
+#include "loader/cli/command.h"
+#include "loader/cli/help.h"
+#include "loader/cli/ipvsadm.h"
+#include "loader/cli/json.h"
+#include "loader/cli/names.h"
+#include "loader/cli/print.h"
+#include "loader/cli/program.h"
+
+namespace xlvs {
+namespace {
+
+// What ipvsadm says for the codes that a call can end with.
+struct Texts {
+  const char* not_found = nullptr;
+  const char* already_exists = nullptr;
+  bool of_dest = false;  // FAILED_PRECONDITION may be a missing service
+};
+
+constexpr Texts kAddServiceTexts = {nullptr, "Service already exists"};
+constexpr Texts kServiceTexts = {"No such service"};
+constexpr Texts kAddDestTexts = {nullptr, "Destination already exists", true};
+constexpr Texts kDestTexts = {"No such destination", nullptr, true};
+
+bool IsMissingService(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) &&
+         status.message() == "no such service";
+}
+
+class Runner {
+ public:
+  Runner(const std::vector<std::string>& args, Host& host, std::istream& in,
+         std::ostream& out, std::ostream& err)
+      : program_(Program::FromArgv0(args[0])),
+        args_(args),
+        host_(host),
+        in_(in),
+        out_(out),
+        err_(err) {}
+
+  int Run();
+
+  int operator()(const AddService& command);
+  int operator()(const EditService& command);
+  int operator()(const DeleteService& command);
+  int operator()(const Clear& command);
+  int operator()(const AddDest& command);
+  int operator()(const EditDest& command);
+  int operator()(const DeleteDest& command);
+  int operator()(const Zero& command);
+  int operator()(const SetTimeouts& command);
+  int operator()(const List& command);
+  int operator()(const Save& command);
+  int operator()(const Restore& command);
+  int operator()(const Help& command);
+  int operator()(const Version& command);
+  int operator()(const Attach& command);
+  int operator()(const Detach& command);
+  int operator()(const ShowStatus& command);
+
+ private:
+  int RunSaveWrapper();
+  int RunRestoreWrapper();
+  Parsed Parse() const;
+  int Execute(const Command& command) { return std::visit(*this, command); }
+
+  // The director, opened once for a whole restore. nullptr: it said why not,
+  // and exit_code_ has the answer.
+  Director* Open(bool for_writing);
+  template <typename Call>
+  int Change(const Texts& texts, Call call);
+  int RestoreFrom(std::istream& in);
+
+  int ListServices(Director& director, const List& command);
+  int ListConns(Director& director, const List& command);
+  int ListTimeouts(Director& director, const List& command);
+  absl::StatusOr<std::vector<ServiceView>> Select(Director& director,
+                                                  const List& command);
+
+  int Say(const std::string& message, int exit_code);
+  // A status that ipvsadm has no words for.
+  int SayStatus(const absl::Status& status, int exit_code);
+  int SayKernel(const absl::Status& status, const Texts& texts);
+
+  Program program_;
+  const std::vector<std::string>& args_;
+  Host& host_;
+  std::istream& in_;
+  std::ostream& out_;
+  std::ostream& err_;
+  std::unique_ptr<Director> director_;
+  int exit_code_ = kExitOk;
+};
+
+int Runner::Run() {
+  if (program_.personality == Personality::kIpvsadmSave)
+    return RunSaveWrapper();
+  if (program_.personality == Personality::kIpvsadmRestore)
+    return RunRestoreWrapper();
+  const Parsed parsed = Parse();
+  if (const auto* failure = std::get_if<Failure>(&parsed))
+    return Say(failure->message, failure->exit_code);
+  return Execute(std::get<Command>(parsed));
+}
+
+Parsed Runner::Parse() const {
+  if (program_.personality == Personality::kXlvs && args_.size() > 1) {
+    if (args_[1] == "help") return Command(Help{});
+    if (IsAdminWord(args_[1])) return ParseAdmin(program_, args_);
+  }
+  return ParseIpvsadm(program_, args_);
+}
+
+int Runner::RunSaveWrapper() {
+  Save save;
+  for (size_t i = 1; i < args_.size(); ++i) {
+    if (args_[i] == "-n")
+      save.numeric = true;
+    else if (args_[i][0] == '-')
+      return Say(absl::StrCat("usage: ", program_.name,
+                              " [-n]   saves the "
+                              "services to stdout; -n: numbers, no names"),
+                 kExitRefused);
+  }
+  return Execute(save);
+}
+
+int Runner::RunRestoreWrapper() {
+  std::stringstream lines;
+  for (std::string line; std::getline(in_, line);)
+    if (line[0] != '#') lines << line << '\n';
+  program_ = Program::FromArgv0("ipvsadm");  // which the original calls
+  // As the original, it restores even when nothing could be cleared; only
+  // without a director there is no point.
+  Execute(Clear{});
+  if (director_ == nullptr) return exit_code_;
+  return RestoreFrom(lines);
+}
+
+int Runner::Say(const std::string& message, int exit_code) {
+  err_ << message << '\n';
+  return exit_code;
+}
+
+int Runner::SayStatus(const absl::Status& status, int exit_code) {
+  if (absl::IsPermissionDenied(status))
+    return Say("Permission denied (you must be root)", kExitFailure);
+  return Say(absl::StrCat(program_.name, ": ", status.message()), exit_code);
+}
+
+int Runner::SayKernel(const absl::Status& status, const Texts& texts) {
+  if (absl::IsNotFound(status) && texts.not_found != nullptr)
+    return Say(texts.not_found, kExitFailure);
+  if (absl::IsAlreadyExists(status) && texts.already_exists != nullptr)
+    return Say(texts.already_exists, kExitFailure);
+  if (texts.of_dest && IsMissingService(status))
+    return Say("Service not defined", kExitFailure);
+  return SayStatus(status, kExitFailure);
+}
+
+Director* Runner::Open(bool for_writing) {
+  if (director_ != nullptr) return director_.get();
+  auto opened = host_.Open(for_writing);
+  if (opened.ok()) {
+    director_ = *std::move(opened);
+    return director_.get();
+  }
+  // Nothing attached is what a missing kernel module is to ipvsadm.
+  const bool absent = absl::IsFailedPrecondition(opened.status()) ||
+                      absl::IsNotFound(opened.status());
+  exit_code_ = SayStatus(opened.status(), absent ? kExitUsage : kExitFailure);
+  return nullptr;
+}
+
+template <typename Call>
+int Runner::Change(const Texts& texts, Call call) {
+  Director* director = Open(/*for_writing=*/true);
+  if (director == nullptr) return exit_code_;
+  const absl::Status status = call(*director);
+  return status.ok() ? kExitOk : SayKernel(status, texts);
+}
+
+int Runner::operator()(const AddService& command) {
+  return Change(kAddServiceTexts, [&](Director& director) {
+    return director.AddService(command.service);
+  });
+}
+
+int Runner::operator()(const EditService& command) {
+  return Change(kServiceTexts, [&](Director& director) {
+    return director.EditService(command.service);
+  });
+}
+
+int Runner::operator()(const DeleteService& command) {
+  return Change(kServiceTexts, [&](Director& director) {
+    return director.DeleteService(command.service);
+  });
+}
+
+int Runner::operator()(const Clear&) {
+  return Change({}, [](Director& director) { return director.Clear(); });
+}
+
+int Runner::operator()(const AddDest& command) {
+  return Change(kAddDestTexts, [&](Director& director) {
+    return director.AddDest(command.service, command.dest);
+  });
+}
+
+int Runner::operator()(const EditDest& command) {
+  return Change(kDestTexts, [&](Director& director) {
+    return director.EditDest(command.service, command.dest);
+  });
+}
+
+int Runner::operator()(const DeleteDest& command) {
+  return Change(kDestTexts, [&](Director& director) {
+    return director.DeleteDest(command.service, command.dest);
+  });
+}
+
+int Runner::operator()(const Zero& command) {
+  return Change(kServiceTexts, [&](Director& director) {
+    return director.Zero(command.service);
+  });
+}
+
+int Runner::operator()(const SetTimeouts& command) {
+  return Change({}, [&](Director& director) {
+    return director.SetTimeouts(command.timeouts);
+  });
+}
+
+int Runner::operator()(const List& command) {
+  Director* director = Open(/*for_writing=*/false);
+  if (director == nullptr) return exit_code_;
+  switch (command.what) {
+    case ListWhat::kServices:
+      return ListServices(*director, command);
+    case ListWhat::kConns:
+      return ListConns(*director, command);
+    case ListWhat::kTimeouts:
+      return ListTimeouts(*director, command);
+    case ListWhat::kDaemons:
+      if (command.json) out_ << DaemonsJson();
+      return kExitOk;
+  }
+  return kExitOk;
+}
+
+absl::StatusOr<std::vector<ServiceView>> Runner::Select(Director& director,
+                                                        const List& command) {
+  if (!command.service) return director.Services();
+  auto view = director.FindService(*command.service);
+  if (!view.ok()) return view.status();
+  return std::vector<ServiceView>{*std::move(view)};
+}
+
+int Runner::ListServices(Director& director, const List& command) {
+  auto services = Select(director, command);
+  if (absl::IsNotFound(services.status()))
+    return Say("No such service", kExitRefused);
+  if (!services.ok()) return SayStatus(services.status(), kExitRefused);
+  const auto table = director.Table();
+  if (!table.ok()) return SayStatus(table.status(), kExitRefused);
+  if (command.options.sort) Sort(*services);
+  if (command.json) {
+    out_ << ServicesJson(*table, *services);
+    return kExitOk;
+  }
+  if (!command.service) PrintTableLine(*table, out_);
+  PrintServices(*services, command.options,
+                command.options.numeric ? Numeric() : FromSystem(), out_);
+  return kExitOk;
+}
+
+int Runner::ListConns(Director& director, const List& command) {
+  const auto conns = director.Conns();
+  if (!conns.ok()) return SayStatus(conns.status(), kExitRefused);
+  if (command.json)
+    out_ << ConnsJson(*conns);
+  else
+    PrintConns(*conns, command.options,
+               command.options.numeric ? Numeric() : FromSystem(), out_);
+  return kExitOk;
+}
+
+int Runner::ListTimeouts(Director& director, const List& command) {
+  const auto timeouts = director.GetTimeouts();
+  if (!timeouts.ok()) return SayStatus(timeouts.status(), kExitRefused);
+  if (command.json)
+    out_ << TimeoutsJson(*timeouts);
+  else
+    PrintTimeouts(*timeouts, out_);
+  return kExitOk;
+}
+
+int Runner::operator()(const Save& command) {
+  Director* director = Open(/*for_writing=*/false);
+  if (director == nullptr) return exit_code_;
+  auto services = director->Services();
+  if (!services.ok()) return SayStatus(services.status(), kExitRefused);
+  Sort(*services);
+  PrintRules(*services, command.numeric ? Numeric() : FromSystem(), out_);
+  return kExitOk;
+}
+
+int Runner::operator()(const Restore&) {
+  if (Open(/*for_writing=*/true) == nullptr) return exit_code_;
+  return RestoreFrom(in_);
+}
+
+int Runner::RestoreFrom(std::istream& in) {
+  int exit_code = kExitOk;  // the last line's, as ipvsadm
+  bool refused = false;
+  for (std::string line; std::getline(in, line);) {
+    std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
+    while (!words.empty() &&
+           (words[0] == "ipvsadm" || words[0] == program_.name))
+      words.erase(words.begin());
+    if (words.empty()) continue;
+    words.insert(words.begin(), program_.argv0);
+
+    const Parsed parsed = ParseIpvsadm(program_, words);
+    if (const auto* failure = std::get_if<Failure>(&parsed)) {
+      exit_code = Say(failure->message, failure->exit_code);
+      if (failure->ends_restore) return exit_code;
+      refused = refused || exit_code == kExitRefused;
+      continue;
+    }
+    const Command& command = std::get<Command>(parsed);
+    if (std::holds_alternative<Restore>(command))
+      return Say(TryHelpText(program_), kExitFailure);
+    exit_code = Execute(command);
+    // ipvsadm exits from within these.
+    if (std::holds_alternative<Help>(command) ||
+        std::holds_alternative<Version>(command) ||
+        (std::holds_alternative<List>(command) && exit_code != kExitOk))
+      return exit_code;
+  }
+  // What ipvsadm would have done and we did not must not end as a success.
+  return exit_code == kExitOk && refused ? kExitRefused : exit_code;
+}
+
+int Runner::operator()(const Help&) {
+  out_ << HelpText(program_);
+  return kExitOk;
+}
+
+int Runner::operator()(const Version&) {
+  out_ << VersionText(program_);
+  return kExitOk;
+}
+
+int Runner::operator()(const Attach& command) {
+  const auto devices = host_.Attach(command.options);
+  if (!devices.ok()) return SayStatus(devices.status(), kExitRefused);
+  PrintAttached(*devices, command.options.mode, out_);
+  return kExitOk;
+}
+
+int Runner::operator()(const Detach& command) {
+  const absl::Status status = host_.Detach(command.devices, command.purge);
+  return status.ok() ? kExitOk : SayStatus(status, kExitRefused);
+}
+
+int Runner::operator()(const ShowStatus& command) {
+  const auto status = host_.Status();
+  if (!status.ok()) return SayStatus(status.status(), kExitRefused);
+  if (command.json)
+    out_ << StatusJson(*status);
+  else
+    PrintStatus(*status, command.all, out_);
+  return status->devices.empty() ? kExitRefused : kExitOk;
+}
+
+}  // namespace
+
+int RunCommandLine(const std::vector<std::string>& args, Host& host,
+                   std::istream& in, std::ostream& out, std::ostream& err) {
+  return Runner(args, host, in, out, err).Run();
+}
+
+}  // namespace xlvs

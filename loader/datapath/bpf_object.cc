@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/datapath/bpf_object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "loader/base/status.h"
+// The contract before the skeleton, which names our structs without defining
+// them.
+#include "maps/clock.h"
+#include "maps/config.h"
+#include "maps/dest.h"
+#include "maps/local.h"
+#include "maps/pool.h"
+#include "maps/rate.h"
+#include "maps/service.h"
+#include "maps/step.h"
+// The skeleton last.
+#include "director.skel.h"
+
+namespace xlvs {
+namespace {
+
+constexpr absl::string_view kMapPrefix = "xlvs_";
+// The programs' read-only data, which the compiler names.
+constexpr char kConfigMap[] = "config";
+constexpr size_t kLogBytesKept = 4096;
+
+std::string& Log() {
+  static std::string log;
+  return log;
+}
+
+int KeepMessage(libbpf_print_level level, const char* format, va_list args) {
+  if (level == LIBBPF_DEBUG) return 0;
+  char line[1024];
+  const int bytes = std::vsnprintf(line, sizeof(line), format, args);
+  std::string& log = Log();
+  log += line;
+  if (log.size() > kLogBytesKept) log.erase(0, log.size() - kLogBytesKept);
+  return bytes;
+}
+
+void SetMapSizes(xlvs_director& object, const Sizes& sizes) {
+  auto& maps = object.maps;
+  const std::pair<bpf_map*, uint32_t> entries[] = {
+      {maps.xlvs_services, sizes.services},
+      {maps.xlvs_pools, sizes.services + 1},
+      {maps.xlvs_slots, sizes.slot_chunks},
+      {maps.xlvs_dests, sizes.config.dests},
+      {maps.xlvs_counters, sizes.config.dests},
+      {maps.xlvs_loads, sizes.config.dests},
+      {maps.xlvs_rates, sizes.config.dests},
+      {maps.xlvs_conns, sizes.config.buckets},
+      {maps.xlvs_heads, sizes.config.buckets},
+      {maps.xlvs_locals, sizes.config.locals},
+  };
+  for (const auto& [map, count] : entries) bpf_map__set_max_entries(map, count);
+}
+
+}  // namespace
+
+void CaptureLibbpfLog() {
+  libbpf_set_print(KeepMessage);
+}
+std::string LibbpfLog() {
+  return Log();
+}
+
+void BpfObject::Closer::operator()(xlvs_director* object) const {
+  xlvs_director__destroy(object);
+}
+
+absl::StatusOr<BpfObject> BpfObject::Load(const Sizes& sizes) {
+  xlvs_director* raw = xlvs_director__open();
+  if (raw == nullptr) return ErrnoStatus(errno, "open BPF object");
+  BpfObject program(raw);
+  SetMapSizes(*raw, sizes);
+  raw->rodata->xlvs_cfg = sizes.config;
+  if (const int error = xlvs_director__load(raw); error != 0)
+    return ErrnoStatus(error, "load BPF programs");
+  return program;
+}
+
+int BpfObject::director_fd() const {
+  return bpf_program__fd(object_->progs.xlvs_director);
+}
+
+int BpfObject::arm_fd() const {
+  return bpf_program__fd(object_->progs.xlvs_arm);
+}
+
+int BpfObject::map_fd(const std::string& name) const {
+  if (name == kConfigMap) return bpf_map__fd(object_->maps.rodata);
+  return bpf_object__find_map_fd_by_name(
+      object_->obj, absl::StrCat(kMapPrefix, name).c_str());
+}
+
+std::vector<std::string> BpfObject::map_names() const {
+  std::vector<std::string> names;
+  bpf_map* map;
+  bpf_object__for_each_map(map, object_->obj) {
+    const absl::string_view name = bpf_map__name(map);
+    if (bpf_map__is_internal(map))
+      names.emplace_back(kConfigMap);
+    else
+      names.emplace_back(absl::StripPrefix(name, kMapPrefix));
+  }
+  return names;
+}
+
+}  // namespace xlvs

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The BPF object: opened from the embedded skeleton, sized, loaded. The only
+// code that knows the skeleton.
+#ifndef XLVS_LOADER_DATAPATH_BPF_OBJECT_H_
+#define XLVS_LOADER_DATAPATH_BPF_OBJECT_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "loader/datapath/sizes.h"
+
+struct xlvs_director;
+
+namespace xlvs {
+
+class BpfObject {
+ public:
+  // Maps are new and empty but for xlvs_meta's sizes; the timer does not run.
+  static absl::StatusOr<BpfObject> Load(const Sizes& sizes);
+
+  int director_fd() const;  // the XDP program
+  int arm_fd() const;       // the program that starts the timer
+  int map_fd(const std::string& name) const;  // "conns"; -1 if there is none
+  std::vector<std::string> map_names() const;
+
+ private:
+  struct Closer {
+    void operator()(xlvs_director* object) const;
+  };
+  explicit BpfObject(xlvs_director* object) : object_(object) {}
+  std::unique_ptr<xlvs_director, Closer> object_;
+};
+
+// Has libbpf's messages kept instead of printed; the last lines of them.
+void CaptureLibbpfLog();
+std::string LibbpfLog();
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_DATAPATH_BPF_OBJECT_H_

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/datapath/chunks.h"
+
+#include <iterator>
+
+namespace xlvs {
+
+void ChunkAllocator::Reserve(uint32_t first, uint32_t count) {
+  runs_[first] = count;
+}
+
+void ChunkAllocator::Free(uint32_t first) {
+  runs_.erase(first);
+}
+
+uint32_t ChunkAllocator::FindGap(uint32_t from, uint32_t to,
+                                 uint32_t count) const {
+  uint32_t gap = from;
+  auto run = runs_.upper_bound(from);
+  if (run != runs_.begin()) {
+    const auto before = std::prev(run);
+    if (before->first + before->second > gap)
+      gap = before->first + before->second;
+  }
+  for (; gap + count <= to; ++run) {
+    if (run == runs_.end() || gap + count <= run->first) return gap;
+    gap = run->first + run->second;
+  }
+  return to;
+}
+
+absl::StatusOr<uint32_t> ChunkAllocator::Allocate(uint32_t count) {
+  uint32_t first = FindGap(next_, size_, count);
+  if (first >= size_) {
+    // Round again: what was freed in this round may still be being read.
+    wait_();
+    first = FindGap(0, size_, count);
+  }
+  if (first >= size_)
+    return absl::ResourceExhaustedError(
+        "no room for a list of real servers of this length; attach with a "
+        "larger --dests");
+  Reserve(first, count);
+  next_ = first + count;
+  return first;
+}
+
+}  // namespace xlvs

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Network devices and the XDP programs on them.
+#ifndef XLVS_LOADER_DATAPATH_DEVICE_H_
+#define XLVS_LOADER_DATAPATH_DEVICE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "loader/base/unique_fd.h"
+#include "loader/model/host.h"
+
+namespace xlvs {
+
+// NOT_FOUND: "no device 'eth7'".
+absl::StatusOr<uint32_t> DeviceIndex(const std::string& device);
+
+// FAILED_PRECONDITION, naming the program, if one is attached.
+absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex);
+
+// Attaches the program by a link; the link's descriptor keeps it attached. On
+// return `mode` is the one that it got (kAuto becomes native or generic).
+absl::StatusOr<UniqueFd> AttachProgram(uint32_t ifindex, int program_fd,
+                                       AttachMode& mode);
+
+// Of a link: the device's index (0: the device is gone) and the mode.
+struct LinkState {
+  uint32_t ifindex = 0;
+  AttachMode mode = AttachMode::kNative;
+};
+absl::StatusOr<LinkState> ReadLink(int link_fd);
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_DATAPATH_DEVICE_H_

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/datapath/instance.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "loader/base/status.h"
+#include "loader/datapath/bpf_object.h"
+#include "loader/net/netns.h"
+#include "maps/clock.h"
+
+namespace xlvs {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr absl::string_view kBpfFs = "/sys/fs/bpf";
+constexpr absl::string_view kLockDirectory = "/run/xlvs";
+constexpr absl::string_view kLinkPrefix = "link:";
+constexpr absl::string_view kVersion = "0.1.0";
+
+absl::Status CheckBpfFs() {
+  struct statfs info;
+  if (statfs(kBpfFs.data(), &info) != 0)
+    return ErrnoStatus(errno, absl::StrCat("look at ", kBpfFs));
+  if (static_cast<unsigned long>(info.f_type) != BPF_FS_MAGIC)
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no BPF file system at ", kBpfFs, ": run 'mount -t bpf bpf ", kBpfFs,
+        "', or, inside 'ip netns exec', enter the namespace with 'nsenter "
+        "--net=/run/netns/NAME' instead"));
+  return absl::OkStatus();
+}
+
+absl::Status RemoveTree(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("remove ", path));
+  return absl::OkStatus();
+}
+
+absl::Status Pin(int fd, const std::string& path) {
+  if (const int error = bpf_obj_pin(fd, path.c_str()); error != 0)
+    return ErrnoStatus(error, absl::StrCat("pin ", path));
+  return absl::OkStatus();
+}
+
+absl::Status InitialiseMaps(const BpfObject& program, const Sizes& sizes) {
+  xlvs_meta meta = {.layout_version = XLVS_LAYOUT_VERSION,
+                    .conns = sizes.conns,
+                    .services = sizes.services,
+                    .dests = sizes.dests,
+                    .netns_cookie = 0,
+                    .version = {},
+                    .config = sizes.config};
+  XLVS_ASSIGN_OR_RETURN(meta.netns_cookie, NetnsCookie());
+  std::memcpy(meta.version, kVersion.data(), kVersion.size());
+
+  xlvs_control control = {};
+  // IPVS's defaults, in seconds (ip_vs_proto_tcp.c, ip_vs_proto_udp.c).
+  const std::pair<xlvs_conn_state, uint32_t> timeouts_s[] = {
+      {XLVS_CONN_tcp_none, 2},       {XLVS_CONN_tcp_established, 900},
+      {XLVS_CONN_tcp_syn_sent, 120}, {XLVS_CONN_tcp_syn_recv, 60},
+      {XLVS_CONN_tcp_fin_wait, 120}, {XLVS_CONN_tcp_time_wait, 120},
+      {XLVS_CONN_tcp_close, 10},     {XLVS_CONN_tcp_close_wait, 60},
+      {XLVS_CONN_tcp_last_ack, 30},  {XLVS_CONN_tcp_listen, 120},
+      {XLVS_CONN_tcp_synack, 120},   {XLVS_CONN_udp, 300},
+  };
+  for (const auto& [state, seconds] : timeouts_s)
+    control.timeout_ticks[state] = seconds * XLVS_TICKS_PER_SECOND;
+
+  const uint32_t zero = 0;
+  if (bpf_map_update_elem(program.map_fd("meta"), &zero, &meta, 0) != 0 ||
+      bpf_map_update_elem(program.map_fd("control"), &zero, &control, 0) != 0)
+    return ErrnoStatus(errno, "write map entry");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Instance::Instance(std::string name)
+    : name_(std::move(name)),
+      path_(absl::StrCat(kBpfFs, "/", name_)),
+      unfinished_path_(absl::StrCat(path_, "~new")) {}
+
+std::string Instance::PathOf(absl::string_view pin) const {
+  return absl::StrCat(path_, "/", pin);
+}
+
+std::string Instance::LinkPin(absl::string_view device) {
+  return absl::StrCat(kLinkPrefix, absl::StrReplaceAll(device, {{".", ":"}}));
+}
+
+std::string Instance::DeviceOfLinkPin(absl::string_view pin) {
+  if (!absl::StartsWith(pin, kLinkPrefix)) return "";
+  return absl::StrReplaceAll(pin.substr(kLinkPrefix.size()), {{":", "."}});
+}
+
+absl::StatusOr<UniqueFd> Instance::Lock() const {
+  const std::string directory(kLockDirectory);
+  if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
+    return ErrnoStatus(errno, absl::StrCat("make ", directory));
+  const std::string path = absl::StrCat(directory, "/", name_, ".lock");
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  while (flock(fd.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return ErrnoStatus(errno, absl::StrCat("lock ", path));
+  return fd;
+}
+
+bool Instance::Exists() const {
+  std::error_code error;
+  return fs::is_directory(path_, error);
+}
+
+absl::Status Instance::Create(const Sizes& sizes) const {
+  XLVS_RETURN_IF_ERROR(CheckBpfFs());
+  // What a killed predecessor left.
+  XLVS_RETURN_IF_ERROR(RemoveTree(unfinished_path_));
+  XLVS_ASSIGN_OR_RETURN(const BpfObject program, BpfObject::Load(sizes));
+  XLVS_RETURN_IF_ERROR(InitialiseMaps(program, sizes));
+  if (mkdir(unfinished_path_.c_str(), 0700) != 0)
+    return ErrnoStatus(errno, absl::StrCat("make ", unfinished_path_));
+  absl::Cleanup remove = [this] { (void)RemoveTree(unfinished_path_); };
+  for (const std::string& name : program.map_names())
+    XLVS_RETURN_IF_ERROR(
+        Pin(program.map_fd(name), absl::StrCat(unfinished_path_, "/", name)));
+  XLVS_RETURN_IF_ERROR(
+      Pin(program.director_fd(), absl::StrCat(unfinished_path_, "/program")));
+  XLVS_RETURN_IF_ERROR(
+      Pin(program.arm_fd(), absl::StrCat(unfinished_path_, "/arm")));
+  if (rename(unfinished_path_.c_str(), path_.c_str()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("make ", path_));
+  std::move(remove).Cancel();
+  return absl::OkStatus();
+}
+
+absl::Status Instance::StartTimer() const {
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd arm, OpenPin("arm"));
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  if (const int error = bpf_prog_test_run_opts(arm.get(), &options); error != 0)
+    return ErrnoStatus(error, "run the program that starts the timer");
+  if (const int error = static_cast<int>(options.retval); error != 0)
+    return ErrnoStatus(error, "start the expiry timer");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Instance::TimerRuns() const {
+  XLVS_ASSIGN_OR_RETURN(const auto clock,
+                        MapArray<xlvs_clock>("clock", /*writable=*/false));
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const uint32_t now_ticks =
+      (static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec) /
+      XLVS_TICK_NS;
+  return now_ticks - clock[0].now_ticks <= 2 * XLVS_TICKS_PER_SECOND;
+}
+
+absl::Status Instance::Remove() const {
+  XLVS_RETURN_IF_ERROR(RemoveTree(unfinished_path_));
+  // Out of sight at once, then piece by piece.
+  if (rename(path_.c_str(), unfinished_path_.c_str()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("remove ", path_));
+  return RemoveTree(unfinished_path_);
+}
+
+absl::StatusOr<xlvs_meta> Instance::CheckedMeta() const {
+  std::error_code error;
+  const bool exists = fs::is_directory(path_, error);
+  if (error && error.value() == EACCES)
+    return absl::PermissionDeniedError(
+        absl::StrCat("read ", path_, ": permission denied; run as root"));
+  if (!exists) {
+    XLVS_RETURN_IF_ERROR(CheckBpfFs());
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no director '", name_, "' on this host: run 'xlvs ",
+        name_ == "xlvs" ? "" : absl::StrCat("--instance ", name_, " "),
+        "attach DEVICE' first"));
+  }
+  const auto meta_fd = OpenPin("meta");
+  if (!meta_fd.ok()) return meta_fd.status();
+  bpf_map_info info = {};
+  uint32_t info_bytes = sizeof(info);
+  const uint32_t zero = 0;
+  // Room for a later layout, which may be larger.
+  std::vector<char> value(65536);
+  if (bpf_obj_get_info_by_fd(meta_fd->get(), &info, &info_bytes) != 0 ||
+      info.value_size > value.size() ||
+      bpf_map_lookup_elem(meta_fd->get(), &zero, value.data()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("read ", PathOf("meta")));
+  xlvs_meta meta;
+  std::memcpy(&meta, value.data(), sizeof(meta));
+  if (meta.layout_version != XLVS_LAYOUT_VERSION ||
+      info.value_size != sizeof(meta))
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the maps in ", path_, " have layout ", meta.layout_version,
+        ", this program works with ", XLVS_LAYOUT_VERSION,
+        ": use the xlvs that made them, or start anew with 'xlvs detach "
+        "--purge'"));
+  return meta;
+}
+
+absl::StatusOr<UniqueFd> Instance::OpenPin(absl::string_view pin) const {
+  const std::string path = PathOf(pin);
+  UniqueFd fd(bpf_obj_get(path.c_str()));
+  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  return fd;
+}
+
+absl::StatusOr<std::vector<std::string>> Instance::Pins() const {
+  std::vector<std::string> pins;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_, error))
+    pins.push_back(entry.path().filename().string());
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("list ", path_));
+  std::sort(pins.begin(), pins.end());
+  return pins;
+}
+
+}  // namespace xlvs

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loader's side of xlvs_locals (maps/local.h): which addresses are
+// services' and which are real servers', counted by use.
+#ifndef XLVS_LOADER_DATAPATH_LOCALS_H_
+#define XLVS_LOADER_DATAPATH_LOCALS_H_
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "loader/datapath/mapped.h"
+#include "loader/net/ip_addr.h"
+#include "maps/config.h"
+#include "maps/local.h"
+
+namespace xlvs {
+
+class Locals {
+ public:
+  Locals() = default;
+  Locals(Mapped<xlvs_local> table, const xlvs_config& config)
+      : table_(std::move(table)), config_(config) {}
+
+  // One more user of `addr` in this role (XLVS_LOCAL_virtual or _dest), known
+  // from the maps: the table has it already.
+  void Count(const IpAddr& addr, uint32_t role);
+  // One more, new: written to the table. RESOURCE_EXHAUSTED if all entries on
+  // the address's way are taken.
+  absl::Status Add(const IpAddr& addr, uint32_t role);
+  // One less; the last takes the role from the table.
+  void Remove(const IpAddr& addr, uint32_t role);
+  // Writes the table anew from the counts, after a command was cut short.
+  absl::Status Rebuild();
+
+ private:
+  using Users = absl::flat_hash_map<IpAddr, uint32_t>;
+  Users& UsersOf(uint32_t role) {
+    return role == XLVS_LOCAL_virtual ? virtuals_ : dests_;
+  }
+  // The entry of `addr`, or null.
+  xlvs_local* Find(const IpAddr& addr);
+  absl::Status SetRole(const IpAddr& addr, uint32_t role);
+  uint32_t Start(const IpAddr& addr) const;
+
+  Mapped<xlvs_local> table_;
+  xlvs_config config_ = {};
+  Users virtuals_;
+  Users dests_;
+};
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_DATAPATH_LOCALS_H_

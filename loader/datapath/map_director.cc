@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/datapath/map_director.h"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "loader/base/status.h"
+#include "loader/datapath/barrier.h"
+#include "loader/schedule/sequence.h"
+
+namespace xlvs {
+namespace {
+
+// IPVS frees a dest that nothing refers to after two minutes at the earliest.
+constexpr uint32_t kTrashTicks = 120 * XLVS_TICKS_PER_SECOND;
+// The least age at which no packet in flight can still make a connection to it.
+constexpr uint32_t kTrashTicksAtLeast = 2 * XLVS_TICKS_PER_SECOND;
+
+constexpr const char* kStateNames[XLVS_CONN_STATE_SLOTS] = {
+    "",         "NONE",      "ESTABLISHED", "SYN_SENT",   "SYN_RECV",
+    "FIN_WAIT", "TIME_WAIT", "CLOSE",       "CLOSE_WAIT", "LAST_ACK",
+    "LISTEN",   "SYNACK",    "UDP",         "",           "",
+    ""};
+
+absl::Status NoSuchService() {
+  return absl::FailedPreconditionError("no such service");
+}
+
+xlvs_service_key RawKey(const ServiceKey& key) {
+  return {.vaddr = key.vaddr.raw(),
+          .vport = key.vport,
+          .l4_proto = static_cast<uint8_t>(key.protocol),
+          .pad0 = 0,
+          .pad1 = 0};
+}
+
+Counters Minus(const xlvs_counters& sum, const xlvs_dest& dest) {
+  return {.conns = sum.conns - dest.zero_conns,
+          .in_packets = sum.in_packets - dest.zero_in_packets,
+          .out_packets = sum.out_packets - dest.zero_out_packets,
+          .in_bytes = sum.in_bytes - dest.zero_in_bytes,
+          .out_bytes = sum.out_bytes - dest.zero_out_bytes};
+}
+
+// To the gone_* fields of a pool or of xlvs_control.
+template <typename T>
+void AddGone(T& to, const Counters& counters) {
+  to.gone_conns += counters.conns;
+  to.gone_in_packets += counters.in_packets;
+  to.gone_out_packets += counters.out_packets;
+  to.gone_in_bytes += counters.in_bytes;
+  to.gone_out_bytes += counters.out_bytes;
+}
+
+template <typename T>
+Counters Gone(const T& from) {
+  return {.conns = from.gone_conns,
+          .in_packets = from.gone_in_packets,
+          .out_packets = from.gone_out_packets,
+          .in_bytes = from.gone_in_bytes,
+          .out_bytes = from.gone_out_bytes};
+}
+
+template <typename T>
+void ClearGone(T& in) {
+  in.gone_conns = in.gone_in_packets = in.gone_out_packets = 0;
+  in.gone_in_bytes = in.gone_out_bytes = 0;
+}
+
+void AddRates(Counters& to, const xlvs_rate& rate) {
+  to.conns += rate.avg_conns;
+  to.in_packets += rate.avg_in_packets;
+  to.out_packets += rate.avg_out_packets;
+  to.in_bytes += rate.avg_in_bytes;
+  to.out_bytes += rate.avg_out_bytes;
+}
+
+// From the estimator's scale to per second, rounded as IPVS does.
+Counters PerSecond(const Counters& scaled) {
+  return {.conns = (scaled.conns + 0x1ff) >> 10,
+          .in_packets = (scaled.in_packets + 0x1ff) >> 10,
+          .out_packets = (scaled.out_packets + 0x1ff) >> 10,
+          .in_bytes = (scaled.in_bytes + 0xf) >> 5,
+          .out_bytes = (scaled.out_bytes + 0xf) >> 5};
+}
+
+}  // namespace
+
+class MapDirector::Change {
+ public:
+  explicit Change(MapDirector& director) : control_(director.control_[0]) {
+    StoreWord(control_.unfinished, 1u);
+  }
+  ~Change() { StoreWord(control_.unfinished, 0u); }
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+
+ private:
+  xlvs_control& control_;
+};
+
+// ---- opening
+
+absl::StatusOr<std::unique_ptr<MapDirector>> MapDirector::Open(
+    const Instance& instance, bool for_writing, UniqueFd lock) {
+  std::unique_ptr<MapDirector> director(new MapDirector);
+  director->lock_ = std::move(lock);
+  XLVS_ASSIGN_OR_RETURN(director->meta_, instance.CheckedMeta());
+  XLVS_RETURN_IF_ERROR(director->OpenMaps(instance, for_writing));
+  XLVS_RETURN_IF_ERROR(director->ReadServices());
+  XLVS_RETURN_IF_ERROR(director->ReadDests());
+  if (for_writing) {
+    director->ReadLists();
+    if (director->control_[0].unfinished != 0)
+      XLVS_RETURN_IF_ERROR(
+          Context(director->Repair(), "repair an unfinished command"));
+    director->EmptyTrash(kTrashTicks);
+  }
+  return director;
+}
+
+absl::Status MapDirector::OpenMaps(const Instance& instance, bool for_writing) {
+  XLVS_ASSIGN_OR_RETURN(UniqueFd services, instance.OpenPin("services"));
+  auto services_map =
+      HashMap<xlvs_service_key, xlvs_service>::Open(std::move(services));
+  if (!services_map.ok()) return services_map.status();
+  services_map_ = *std::move(services_map);
+  XLVS_ASSIGN_OR_RETURN(pools_,
+                        instance.MapArray<xlvs_pool>("pools", for_writing));
+  XLVS_ASSIGN_OR_RETURN(slots_,
+                        instance.MapArray<xlvs_slots>("slots", for_writing));
+  XLVS_ASSIGN_OR_RETURN(dests_,
+                        instance.MapArray<xlvs_dest>("dests", for_writing));
+  XLVS_ASSIGN_OR_RETURN(loads_,
+                        instance.MapArray<xlvs_load>("loads", for_writing));
+  XLVS_ASSIGN_OR_RETURN(rates_,
+                        instance.MapArray<xlvs_rate>("rates", for_writing));
+  XLVS_ASSIGN_OR_RETURN(
+      control_, instance.MapArray<xlvs_control>("control", for_writing));
+  XLVS_ASSIGN_OR_RETURN(clock_, instance.MapArray<xlvs_clock>("clock", false));
+  XLVS_ASSIGN_OR_RETURN(buckets_,
+                        instance.MapArray<xlvs_bucket>("conns", false));
+  XLVS_ASSIGN_OR_RETURN(Mapped<xlvs_local> locals,
+                        instance.MapArray<xlvs_local>("locals", for_writing));
+  locals_ = Locals(std::move(locals), meta_.config);
+  XLVS_ASSIGN_OR_RETURN(counters_fd_, instance.OpenPin("counters"));
+  return absl::OkStatus();
+}
+
+absl::Status MapDirector::ReadServices() {
+  XLVS_ASSIGN_OR_RETURN(const auto entries, services_map_.Entries());
+  std::vector<bool> used(pools_.size());
+  for (const auto& [raw_key, raw] : entries) {
+    const ServiceKey key = {
+        .vaddr = IpAddr(raw_key.vaddr),
+        .vport = raw_key.vport,
+        .protocol = static_cast<Protocol>(raw_key.l4_proto)};
+    services_[key] = {.id = raw.id,
+                      .scheduler = static_cast<Scheduler>(raw.scheduler),
+                      .flags = raw.flags,
+                      .dests = {},
+                      .removed = {}};
+    if (raw.id < used.size()) used[raw.id] = true;
+    locals_.Count(key.vaddr, XLVS_LOCAL_virtual);
+  }
+  for (uint32_t id = pools_.size(); id-- > 1;)
+    if (!used[id]) free_service_ids_.push_back(id);
+  return absl::OkStatus();
+}
+
+ServiceKey MapDirector::KeyOf(const xlvs_dest& dest) {
+  return {.vaddr = IpAddr(dest.vaddr),
+          .vport = dest.vport,
+          .protocol = static_cast<Protocol>(dest.l4_proto)};
+}
+
+absl::Status MapDirector::ReadDests() {
+  for (uint32_t id = dests_.size(); id-- > 1;) {
+    const xlvs_dest& dest = dests_[id];
+    if (dest.state == XLVS_DEST_free) {
+      free_dest_ids_.push_back(id);
+      continue;
+    }
+    const ServiceKey key = KeyOf(dest);
+    dests_by_key_[{key, {IpAddr(dest.daddr), dest.dport}}] = id;
+    locals_.Count(IpAddr(dest.daddr), XLVS_LOCAL_dest);
+    // A removed dest keeps its service's address ours: its connections'
+    // packets are dropped, not handed to the host.
+    locals_.Count(key.vaddr, XLVS_LOCAL_virtual);
+    const auto service = services_.find(key);
+    if (service == services_.end()) continue;
+    (dest.state == XLVS_DEST_available ? service->second.dests
+                                       : service->second.removed)
+        .push_back(id);
+  }
+  for (auto& [key, service] : services_)
+    std::sort(service.dests.begin(), service.dests.end(),
+              [this](uint32_t a, uint32_t b) {
+                return dests_[a].order > dests_[b].order;
+              });
+  return absl::OkStatus();
+}
+
+namespace {
+
+uint32_t ChunksFor(size_t slots) {
+  return std::max<uint32_t>(
+      1, (slots + XLVS_SLOTS_PER_CHUNK - 1) / XLVS_SLOTS_PER_CHUNK);
+}
+
+}  // namespace
+
+void MapDirector::ReadLists() {
+  chunks_ = std::make_unique<ChunkAllocator>(
+      slots_.size(), control_[0].next_chunk, WaitForPacketsInFlight);
+  for (const auto& [key, service] : services_) {
+    const xlvs_list list = LoadWord(pools_[service.id].list);
+    if (list.count > 0)
+      chunks_->Reserve(list.first_chunk, ChunksFor(list.count));
+  }
+}
+
+absl::Status MapDirector::Repair() {
+  const Change change(*this);
+  // Dests of a service that is gone.
+  for (const auto& [key, id] : dests_by_key_)
+    if (!services_.contains(key.first) &&
+        dests_[id].state == XLVS_DEST_available) {
+      dests_[id].removed_at_ticks = clock_[0].now_ticks;
+      dests_[id].service = 0;
+      StoreWord(dests_[id].state, XLVS_DEST_removed);
+    }
+  for (auto& [key, service] : services_) {
+    for (const uint32_t id : service.dests) dests_[id].service = service.id;
+    XLVS_RETURN_IF_ERROR(PublishList(service, /*restart=*/false));
+  }
+  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size()));
+  return locals_.Rebuild();
+}
+
+// ---- ids
+
+absl::StatusOr<uint32_t> MapDirector::NewServiceId() {
+  if (free_service_ids_.empty() && !just_freed_service_ids_.empty()) {
+    // A packet in flight may still schedule by one of these.
+    WaitForPacketsInFlight();
+    free_service_ids_.swap(just_freed_service_ids_);
+  }
+  if (free_service_ids_.empty() ||
+      services_.size() >= services_map_.max_entries())
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no room for more than ", services_map_.max_entries(),
+                     " services; attach with a larger --services"));
+  return free_service_ids_.back();
+}
+
+absl::StatusOr<uint32_t> MapDirector::NewDestId() {
+  if (free_dest_ids_.empty()) EmptyTrash(kTrashTicksAtLeast);
+  if (free_dest_ids_.empty())
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no room for more than ", dests_.size() - 1,
+                     " real servers (removed ones count while they have "
+                     "connections); attach with a larger --dests"));
+  return free_dest_ids_.back();
+}
+
+void MapDirector::EmptyTrash(uint32_t age_ticks) {
+  const uint32_t now_ticks = clock_[0].now_ticks;
+  std::vector<uint32_t> empty;
+  for (const auto& [key, id] : dests_by_key_) {
+    const xlvs_dest& dest = dests_[id];
+    if (dest.state != XLVS_DEST_removed ||
+        now_ticks - dest.removed_at_ticks < age_ticks)
+      continue;
+    const xlvs_counters sum = SumOverCpus(id);
+    if (sum.active == 0 && sum.inactive == 0) empty.push_back(id);
+  }
+  for (const uint32_t id : empty) FreeDest(id);
+}
+
+void MapDirector::FreeDest(uint32_t id) {
+  xlvs_dest& dest = dests_[id];
+  const ServiceKey key = KeyOf(dest);
+  if (ServiceState* service = Find(key); service != nullptr) {
+    AddGone(pools_[service->id], CountersSinceZero(id));
+    std::erase(service->removed, id);
+  }
+  dests_by_key_.erase({key, {IpAddr(dest.daddr), dest.dport}});
+  locals_.Remove(IpAddr(dest.daddr), XLVS_LOCAL_dest);
+  locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
+  StoreWord(dest.state, XLVS_DEST_free);
+  ClearCounters(id);
+  loads_[id] = {};
+  rates_[id] = {};
+  free_dest_ids_.push_back(id);
+}
+
+MapDirector::ServiceState* MapDirector::Find(const ServiceKey& key) {
+  const auto service = services_.find(key);
+  return service == services_.end() ? nullptr : &service->second;
+}
+
+// ---- lists
+
+std::vector<xlvs_slot> MapDirector::WantedList(
+    const ServiceState& service) const {
+  std::vector<xlvs_slot> list;
+  list.reserve(service.dests.size());
+  for (const uint32_t id : service.dests)
+    list.push_back({.dest = id, .weight = dests_[id].weight});
+  return list;
+}
+
+std::vector<xlvs_slot> MapDirector::PresentList(const xlvs_pool& pool) const {
+  const xlvs_list list = LoadWord(pool.list);
+  std::vector<xlvs_slot> slots;
+  slots.reserve(list.count);
+  for (uint32_t i = 0; i < list.count; ++i)
+    slots.push_back(slots_[list.first_chunk + i / XLVS_SLOTS_PER_CHUNK]
+                        .slot[i % XLVS_SLOTS_PER_CHUNK]);
+  return slots;
+}
+
+absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
+  xlvs_pool& pool = pools_[service.id];
+  const std::vector<xlvs_slot> wanted = WantedList(service);
+  const std::vector<xlvs_slot> present = PresentList(pool);
+  const xlvs_list old_list = LoadWord(pool.list);
+  xlvs_list new_list = {.first_chunk = 0,
+                        .count = static_cast<uint32_t>(wanted.size())};
+  if (!wanted.empty()) {
+    XLVS_ASSIGN_OR_RETURN(new_list.first_chunk,
+                          chunks_->Allocate(ChunksFor(wanted.size())));
+    control_[0].next_chunk = chunks_->next();
+    for (uint32_t i = 0; i < wanted.size(); ++i)
+      slots_[new_list.first_chunk + i / XLVS_SLOTS_PER_CHUNK]
+          .slot[i % XLVS_SLOTS_PER_CHUNK] = wanted[i];
+  }
+  const Thresholds thresholds = ThresholdsOf(wanted);
+  StoreWord(pool.threshold_step, thresholds.step);
+  StoreWord(pool.threshold_max, thresholds.max);
+  StoreWord(pool.scheduler, static_cast<xlvs_scheduler>(service.scheduler));
+  // Packets may be picking: their picks are not lost.
+  xlvs_position position = LoadWord(pool.position);
+  while (!CompareAndSwapWord(
+      pool.position, position,
+      restart ? StartPosition(service.scheduler, wanted)
+              : MovedPosition(service.scheduler, position, present, wanted))) {
+  }
+  StoreWord(pool.list, new_list);
+  if (old_list.count > 0) chunks_->Free(old_list.first_chunk);
+  return absl::OkStatus();
+}
+
+// ---- services
+
+absl::Status MapDirector::AddService(const Service& service) {
+  if (Find(service.key) != nullptr)
+    return absl::AlreadyExistsError("service exists");
+  XLVS_ASSIGN_OR_RETURN(const uint32_t id, NewServiceId());
+  const Change change(*this);
+  XLVS_RETURN_IF_ERROR(locals_.Add(service.key.vaddr, XLVS_LOCAL_virtual));
+  ServiceState state = {.id = id,
+                        .scheduler = service.scheduler,
+                        .flags = 0,
+                        .dests = {},
+                        .removed = {}};
+  pools_[id] = {};
+  XLVS_RETURN_IF_ERROR(PublishList(state, /*restart=*/true));
+  const xlvs_service raw = {
+      .id = id,
+      .scheduler = static_cast<xlvs_scheduler>(service.scheduler),
+      .flags = 0,
+      .pad0 = 0};
+  if (auto status = services_map_.Insert(RawKey(service.key), raw);
+      !status.ok()) {
+    locals_.Remove(service.key.vaddr, XLVS_LOCAL_virtual);
+    return status;
+  }
+  free_service_ids_.pop_back();
+  services_[service.key] = std::move(state);
+  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size()));
+  return absl::OkStatus();
+}
+
+absl::Status MapDirector::EditService(const Service& service) {
+  ServiceState* state = Find(service.key);
+  if (state == nullptr) return absl::NotFoundError("no such service");
+  if (state->scheduler == service.scheduler) return absl::OkStatus();
+  const Change change(*this);
+  const xlvs_service raw = {
+      .id = state->id,
+      .scheduler = static_cast<xlvs_scheduler>(service.scheduler),
+      .flags = state->flags,
+      .pad0 = 0};
+  XLVS_RETURN_IF_ERROR(services_map_.Replace(RawKey(service.key), raw));
+  state->scheduler = service.scheduler;
+  return PublishList(*state, /*restart=*/true);
+}
+
+absl::Status MapDirector::DeleteService(const ServiceKey& key) {
+  ServiceState* state = Find(key);
+  if (state == nullptr) return absl::NotFoundError("no such service");
+  const Change change(*this);
+  XLVS_RETURN_IF_ERROR(services_map_.Erase(RawKey(key)));
+  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size() - 1));
+
+  // The totals keep what the service had counted; its dests, should they come
+  // back, start at 0.
+  xlvs_pool& pool = pools_[state->id];
+  AddGone(control_[0], Gone(pool));
+  const std::vector<uint32_t> dests = std::move(state->dests);
+  state->dests.clear();
+  XLVS_RETURN_IF_ERROR(PublishList(*state, /*restart=*/true));
+  for (const uint32_t id : dests) RemoveDest(*state, id);
+  for (const uint32_t id : state->removed) {
+    AddGone(control_[0], CountersSinceZero(id));
+    ZeroDest(id);
+    dests_[id].service = 0;
+  }
+  just_freed_service_ids_.push_back(state->id);
+  services_.erase(key);
+  locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
+  return absl::OkStatus();
+}
+
+absl::Status MapDirector::Clear() {
+  while (!services_.empty())
+    XLVS_RETURN_IF_ERROR(DeleteService(ServiceKey(services_.begin()->first)));
+  return absl::OkStatus();
+}
+
+// ---- dests
+
+absl::StatusOr<uint32_t> MapDirector::AvailableDest(const ServiceKey& key,
+                                                    const DestKey& dest) {
+  if (Find(key) == nullptr) return NoSuchService();
+  const auto known = dests_by_key_.find({key, dest});
+  if (known == dests_by_key_.end() ||
+      dests_[known->second].state != XLVS_DEST_available)
+    return absl::NotFoundError("no such dest");
+  return known->second;
+}
+
+absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
+  ServiceState* service = Find(key);
+  if (service == nullptr) return NoSuchService();
+  if (dest.key.daddr.is_zero() || dest.key.daddr.is_multicast())
+    return absl::InvalidArgumentError("real server's address is not unicast");
+  const auto known = dests_by_key_.find({key, dest.key});
+  const bool returns = known != dests_by_key_.end();
+  if (returns && dests_[known->second].state == XLVS_DEST_available)
+    return absl::AlreadyExistsError("dest exists");
+  uint32_t id;
+  if (returns) {
+    id = known->second;
+  } else {
+    XLVS_ASSIGN_OR_RETURN(id, NewDestId());
+  }
+
+  const Change change(*this);
+  if (!returns) {
+    XLVS_RETURN_IF_ERROR(locals_.Add(key.vaddr, XLVS_LOCAL_virtual));
+    if (auto status = locals_.Add(dest.key.daddr, XLVS_LOCAL_dest);
+        !status.ok()) {
+      locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
+      return status;
+    }
+    xlvs_dest record = {};
+    record.daddr = dest.key.daddr.raw();
+    record.vaddr = key.vaddr.raw();
+    record.dport = dest.key.dport;
+    record.vport = key.vport;
+    record.l4_proto = static_cast<uint8_t>(key.protocol);
+    ClearCounters(id);
+    dests_[id] = record;  // state is still "free"
+    free_dest_ids_.pop_back();
+    dests_by_key_[{key, dest.key}] = id;
+  }
+  xlvs_dest& record = dests_[id];
+  record.service = service->id;
+  record.weight = dest.weight;
+  record.order = control_[0].next_order++;
+  StoreWord(record.method, static_cast<xlvs_method>(dest.method));
+  StoreWord(record.state, XLVS_DEST_available);
+  std::erase(service->removed, id);
+  service->dests.insert(service->dests.begin(), id);
+  if (auto status = PublishList(*service, /*restart=*/false); !status.ok()) {
+    service->dests.erase(service->dests.begin());
+    RemoveDest(*service, id);
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
+  XLVS_ASSIGN_OR_RETURN(const uint32_t id, AvailableDest(key, dest.key));
+  ServiceState* service = Find(key);
+  const Change change(*this);
+  xlvs_dest& record = dests_[id];
+  const uint32_t old_weight = record.weight;
+  record.weight = dest.weight;
+  if (auto status = PublishList(*service, /*restart=*/false); !status.ok()) {
+    record.weight = old_weight;
+    return status;
+  }
+  StoreWord(record.method, static_cast<xlvs_method>(dest.method));
+  return absl::OkStatus();
+}
+
+absl::Status MapDirector::DeleteDest(const ServiceKey& key,
+                                     const DestKey& dest) {
+  XLVS_ASSIGN_OR_RETURN(const uint32_t id, AvailableDest(key, dest));
+  ServiceState* service = Find(key);
+  const Change change(*this);
+  const auto at = std::find(service->dests.begin(), service->dests.end(), id);
+  const size_t position = at - service->dests.begin();
+  service->dests.erase(at);
+  if (auto status = PublishList(*service, /*restart=*/false); !status.ok()) {
+    service->dests.insert(service->dests.begin() + position, id);
+    return status;
+  }
+  RemoveDest(*service, id);
+  return absl::OkStatus();
+}
+
+// Not in any list any more: from now on its connections' packets are dropped.
+void MapDirector::RemoveDest(ServiceState& service, uint32_t id) {
+  dests_[id].removed_at_ticks = clock_[0].now_ticks;
+  StoreWord(dests_[id].state, XLVS_DEST_removed);
+  service.removed.push_back(id);
+}
+
+// ---- counters
+
+xlvs_counters MapDirector::SumOverCpus(uint32_t dest) const {
+  std::vector<xlvs_counters> per_cpu(meta_.config.cpus);
+  xlvs_counters sum = {};
+  if (bpf_map_lookup_elem(counters_fd_.get(), &dest, per_cpu.data()) != 0)
+    return sum;
+  for (const xlvs_counters& cpu : per_cpu) {
+    sum.conns += cpu.conns;
+    sum.in_packets += cpu.in_packets;
+    sum.out_packets += cpu.out_packets;
+    sum.in_bytes += cpu.in_bytes;
+    sum.out_bytes += cpu.out_bytes;
+    sum.active += cpu.active;
+    sum.inactive += cpu.inactive;
+  }
+  return sum;
+}
+
+void MapDirector::ClearCounters(uint32_t dest) {
+  const std::vector<xlvs_counters> zero(meta_.config.cpus);
+  (void)bpf_map_update_elem(counters_fd_.get(), &dest, zero.data(), 0);
+}
+
+Counters MapDirector::CountersSinceZero(uint32_t dest) const {
+  return Minus(SumOverCpus(dest), dests_[dest]);
+}
+
+void MapDirector::ZeroDest(uint32_t id) {
+  const xlvs_counters sum = SumOverCpus(id);
+  xlvs_dest& dest = dests_[id];
+  dest.zero_conns = sum.conns;
+  dest.zero_in_packets = sum.in_packets;
+  dest.zero_out_packets = sum.out_packets;
+  dest.zero_in_bytes = sum.in_bytes;
+  dest.zero_out_bytes = sum.out_bytes;
+  xlvs_rate& rate = rates_[id];
+  rate.avg_conns = rate.avg_in_packets = rate.avg_out_packets = 0;
+  rate.avg_in_bytes = rate.avg_out_bytes = 0;
+}
+
+absl::Status MapDirector::Zero(const std::optional<ServiceKey>& key) {
+  if (key.has_value() && Find(*key) == nullptr)
+    return absl::NotFoundError("no such service");
+  const Change change(*this);
+  for (const auto& [service_key, service] : services_) {
+    if (key.has_value() && service_key != *key) continue;
+    for (const uint32_t id : service.dests) ZeroDest(id);
+    for (const uint32_t id : service.removed) ZeroDest(id);
+    ClearGone(pools_[service.id]);
+  }
+  if (!key.has_value()) ClearGone(control_[0]);
+  return absl::OkStatus();
+}
+
+uint64_t MapDirector::conns_in_use() const {
+  int64_t conns = 0;
+  for (const auto& [key, id] : dests_by_key_) {
+    const xlvs_counters sum = SumOverCpus(id);
+    conns += sum.active + sum.inactive;
+  }
+  return std::max<int64_t>(0, conns);
+}
+
+// ---- timeouts
+
+absl::Status MapDirector::SetTimeouts(const Timeouts& timeouts) {
+  const Change change(*this);
+  const std::pair<xlvs_conn_state, uint32_t> settings[] = {
+      {XLVS_CONN_tcp_established, timeouts.tcp_s},
+      {XLVS_CONN_tcp_fin_wait, timeouts.tcp_fin_s},
+      {XLVS_CONN_udp, timeouts.udp_s},
+  };
+  for (const auto& [state, seconds] : settings)
+    if (seconds != 0)
+      StoreWord(control_[0].timeout_ticks[state],
+                seconds * XLVS_TICKS_PER_SECOND);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Timeouts> MapDirector::GetTimeouts() {
+  const auto seconds = [this](xlvs_conn_state state) {
+    return control_[0].timeout_ticks[state] / XLVS_TICKS_PER_SECOND;
+  };
+  return Timeouts{.tcp_s = seconds(XLVS_CONN_tcp_established),
+                  .tcp_fin_s = seconds(XLVS_CONN_tcp_fin_wait),
+                  .udp_s = seconds(XLVS_CONN_udp)};
+}
+
+// ---- listing
+
+absl::StatusOr<TableInfo> MapDirector::Table() {
+  return TableInfo{.conns = meta_.conns};
+}
+
+ServiceView MapDirector::View(const ServiceKey& key,
+                              const ServiceState& state) const {
+  ServiceView view = {.service = {.key = key, .scheduler = state.scheduler},
+                      .dests = {},
+                      .counters = Gone(pools_[state.id]),
+                      .rates = {}};
+  Counters scaled_rates;
+  for (const uint32_t id : state.dests) {
+    const xlvs_dest& dest = dests_[id];
+    const xlvs_counters sum = SumOverCpus(id);
+    Counters scaled;
+    AddRates(scaled, rates_[id]);
+    view.dests.push_back({.dest = {.key = {IpAddr(dest.daddr), dest.dport},
+                                   .method = static_cast<Method>(dest.method),
+                                   .weight = dest.weight},
+                          .active_conns = sum.active,
+                          .inactive_conns = sum.inactive,
+                          .counters = Minus(sum, dest),
+                          .rates = PerSecond(scaled)});
+    view.counters += view.dests.back().counters;
+    scaled_rates += scaled;
+  }
+  for (const uint32_t id : state.removed) {
+    view.counters += CountersSinceZero(id);
+    AddRates(scaled_rates, rates_[id]);
+  }
+  view.rates = PerSecond(scaled_rates);
+  return view;
+}
+
+absl::StatusOr<std::vector<ServiceView>> MapDirector::Services() {
+  std::vector<ServiceView> views;
+  views.reserve(services_.size());
+  for (const auto& [key, state] : services_) views.push_back(View(key, state));
+  return views;
+}
+
+absl::StatusOr<ServiceView> MapDirector::FindService(const ServiceKey& key) {
+  const ServiceState* state = Find(key);
+  if (state == nullptr) return absl::NotFoundError("no such service");
+  return View(key, *state);
+}
+
+absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
+  std::vector<ConnView> views;
+  const uint32_t now_ticks = clock_[0].now_ticks;
+  for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    for (const xlvs_conn& conn : buckets_[bucket].conn) {
+      // The order in which packets read: bpf/lookup/conn.h.
+      const xlvs_conn_life life = LoadWord(conn.life);
+      const auto left = static_cast<int32_t>(life.expires_ticks - now_ticks);
+      if (life.state == XLVS_CONN_free || left <= 0) continue;
+      const xlvs_conn_ports ports = LoadWord(conn.ports);
+      const IpAddr caddr(conn.caddr);
+      if (ports.dest >= dests_.size()) continue;
+      const xlvs_dest& dest = dests_[ports.dest];
+      views.push_back(
+          {.protocol = static_cast<Protocol>(dest.l4_proto),
+           .expires_in_s = static_cast<uint32_t>(left) / XLVS_TICKS_PER_SECOND,
+           .state = kStateNames[life.state % XLVS_CONN_STATE_SLOTS],
+           .caddr = caddr,
+           .cport = ports.cport,
+           .vaddr = IpAddr(dest.vaddr),
+           .vport = ports.vport,
+           .daddr = IpAddr(dest.daddr),
+           .dport = dest.dport != 0 ? dest.dport : ports.vport});
+    }
+  }
+  return views;
+}
+
+}  // namespace xlvs

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Director on the pinned maps. The maps are the truth: this object reads what
+// it needs of them when it is opened, and every call is written to them before
+// it returns.
+//
+// The order of writes, so that packets in flight never see a half-made
+// service: what is pointed to before what points to it, when adding; the other
+// way round when deleting. A list of dests is written elsewhere and switched
+// by one store. `control.unfinished` is set meanwhile; whoever finds it set
+// after taking the lock compiles all lists and addresses anew.
+//
+// A deleted dest stays as "removed" while connections name it, and for two
+// minutes after: IPVS's trash. Adding it again brings it back with them.
+#ifndef XLVS_LOADER_DATAPATH_MAP_DIRECTOR_H_
+#define XLVS_LOADER_DATAPATH_MAP_DIRECTOR_H_
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "loader/datapath/chunks.h"
+#include "loader/datapath/instance.h"
+#include "loader/datapath/locals.h"
+#include "loader/datapath/mapped.h"
+#include "loader/model/director.h"
+#include "maps/clock.h"
+#include "maps/config.h"
+#include "maps/conn.h"
+#include "maps/dest.h"
+#include "maps/pool.h"
+#include "maps/rate.h"
+#include "maps/service.h"
+
+namespace xlvs {
+
+class MapDirector : public Director {
+ public:
+  // With `for_writing`, `lock` is held as long as the object lives.
+  static absl::StatusOr<std::unique_ptr<MapDirector>> Open(
+      const Instance& instance, bool for_writing, UniqueFd lock);
+
+  absl::Status AddService(const Service& service) override;
+  absl::Status EditService(const Service& service) override;
+  absl::Status DeleteService(const ServiceKey& key) override;
+  absl::Status Clear() override;
+  absl::Status AddDest(const ServiceKey& key, const Dest& dest) override;
+  absl::Status EditDest(const ServiceKey& key, const Dest& dest) override;
+  absl::Status DeleteDest(const ServiceKey& key, const DestKey& dest) override;
+  absl::Status Zero(const std::optional<ServiceKey>& key) override;
+  absl::Status SetTimeouts(const Timeouts& timeouts) override;
+  absl::StatusOr<TableInfo> Table() override;
+  absl::StatusOr<Timeouts> GetTimeouts() override;
+  absl::StatusOr<std::vector<ServiceView>> Services() override;
+  absl::StatusOr<ServiceView> FindService(const ServiceKey& key) override;
+  absl::StatusOr<std::vector<ConnView>> Conns() override;
+
+  // For `xlvs status`.
+  uint32_t dests_in_use() const { return dests_by_key_.size(); }
+  uint32_t services_in_use() const { return services_.size(); }
+  // Sum over all dests: every connection is counted on one.
+  uint64_t conns_in_use() const;
+
+ private:
+  struct ServiceState {
+    uint32_t id = 0;
+    Scheduler scheduler = Scheduler::kWlc;
+    uint32_t flags = 0;
+    std::vector<uint32_t> dests;    // ids, available, newest first
+    std::vector<uint32_t> removed;  // ids, still in the trash
+  };
+  using DestFullKey = std::pair<ServiceKey, DestKey>;
+  struct ConnCounts {
+    int64_t active = 0;
+    int64_t inactive = 0;
+  };
+
+  MapDirector() = default;
+  absl::Status OpenMaps(const Instance& instance, bool for_writing);
+  absl::Status ReadServices();
+  absl::Status ReadDests();
+  void ReadLists();
+  // After a command that was cut short.
+  absl::Status Repair();
+  // Frees removed dests that no connection names any more, once they were so
+  // for `age_ticks`.
+  void EmptyTrash(uint32_t age_ticks);
+
+  ServiceState* Find(const ServiceKey& key);
+  absl::StatusOr<uint32_t> AvailableDest(const ServiceKey& key,
+                                         const DestKey& dest);
+  absl::StatusOr<uint32_t> NewServiceId();
+  absl::StatusOr<uint32_t> NewDestId();
+  static ServiceKey KeyOf(const xlvs_dest& dest);
+
+  // What the service's list should be, and what it is.
+  std::vector<xlvs_slot> WantedList(const ServiceState& service) const;
+  std::vector<xlvs_slot> PresentList(const xlvs_pool& pool) const;
+  // Writes the wanted list and switches to it. `restart`: the scheduler begins
+  // anew.
+  absl::Status PublishList(ServiceState& service, bool restart);
+  void RemoveDest(ServiceState& service, uint32_t id);
+  void FreeDest(uint32_t id);
+
+  xlvs_counters SumOverCpus(uint32_t dest) const;
+  void ClearCounters(uint32_t dest);
+  Counters CountersSinceZero(uint32_t dest) const;
+  void ZeroDest(uint32_t dest);
+  ServiceView View(const ServiceKey& key, const ServiceState& state) const;
+
+  // Marks the maps as being changed for as long as it lives.
+  class Change;
+
+  UniqueFd lock_;
+  xlvs_meta meta_ = {};
+  HashMap<xlvs_service_key, xlvs_service> services_map_;
+  Mapped<xlvs_pool> pools_;
+  Mapped<xlvs_slots> slots_;
+  Mapped<xlvs_dest> dests_;
+  Mapped<xlvs_load> loads_;
+  Mapped<xlvs_rate> rates_;
+  Mapped<xlvs_control> control_;
+  Mapped<xlvs_clock> clock_;
+  Mapped<xlvs_bucket> buckets_;
+  UniqueFd counters_fd_;
+  Locals locals_;
+  std::unique_ptr<ChunkAllocator> chunks_;
+
+  absl::flat_hash_map<ServiceKey, ServiceState> services_;
+  // Available and removed ones.
+  absl::flat_hash_map<DestFullKey, uint32_t> dests_by_key_;
+  std::vector<uint32_t> free_service_ids_;
+  std::vector<uint32_t> just_freed_service_ids_;
+  std::vector<uint32_t> free_dest_ids_;
+};
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_DATAPATH_MAP_DIRECTOR_H_

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/datapath/pinned_host.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "loader/base/status.h"
+#include "loader/datapath/device.h"
+#include "loader/datapath/map_director.h"
+#include "loader/net/netns.h"
+#include "maps/step.h"
+
+namespace xlvs {
+namespace {
+
+struct Ending {
+  const char* name;
+  const char* action;
+  const char* text;
+};
+
+constexpr Ending kEndings[] = {
+#define XLVS_X(name, action, text) {#name, #action, text},
+    XLVS_STEPS(XLVS_X)
+#undef XLVS_X
+};
+
+absl::Status CheckPrivilege() {
+  if (geteuid() == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "you must be root (or have CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)");
+}
+
+absl::Status CheckSize(absl::string_view option, uint32_t asked,
+                       uint32_t present) {
+  if (asked == 0 || asked == present) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      option, " ", asked, ": the maps that exist were made for ", present,
+      "; sizes are given once, when they are made ('xlvs detach --purge' "
+      "removes them, with configuration and connections)"));
+}
+
+uint32_t CpusPossible() {
+  const int cpus = libbpf_num_possible_cpus();
+  return cpus > 0 ? cpus : 1;
+}
+
+// What the kernel charges for a map.
+uint64_t MapBytes(int map_fd) {
+  std::ifstream info(absl::StrCat("/proc/self/fdinfo/", map_fd));
+  std::string line;
+  while (std::getline(info, line)) {
+    uint64_t bytes;
+    if (absl::StartsWith(line, "memlock:") &&
+        absl::SimpleAtoi(absl::string_view(line).substr(8), &bytes))
+      return bytes;
+  }
+  return 0;
+}
+
+}  // namespace
+
+absl::Status PinnedHost::EnsureInstance(const AttachOptions& options) {
+  if (!instance_.Exists()) {
+    XLVS_ASSIGN_OR_RETURN(const Sizes sizes,
+                          ComputeSizes(options, CpusPossible()));
+    XLVS_RETURN_IF_ERROR(instance_.Create(sizes));
+    return instance_.StartTimer();
+  }
+  XLVS_ASSIGN_OR_RETURN(const xlvs_meta meta, instance_.CheckedMeta());
+  XLVS_RETURN_IF_ERROR(CheckSize("--conns", options.conns, meta.conns));
+  XLVS_RETURN_IF_ERROR(
+      CheckSize("--services", options.services, meta.services));
+  XLVS_RETURN_IF_ERROR(CheckSize("--dests", options.dests, meta.dests));
+  XLVS_RETURN_IF_ERROR(
+      CheckSize("--count-batch", options.count_batch, meta.config.count_batch));
+  XLVS_ASSIGN_OR_RETURN(const uint64_t cookie, NetnsCookie());
+  if (cookie != meta.netns_cookie)
+    return absl::FailedPreconditionError(absl::StrCat(
+        "director '", instance_.name(),
+        "' belongs to another network namespace; give this one another name "
+        "with --instance"));
+  // A predecessor may have been killed before it came to this.
+  XLVS_ASSIGN_OR_RETURN(const bool timer_runs, instance_.TimerRuns());
+  return timer_runs ? absl::OkStatus() : instance_.StartTimer();
+}
+
+absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
+    const AttachOptions& options) {
+  XLVS_RETURN_IF_ERROR(CheckPrivilege());
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd lock, instance_.Lock());
+
+  // First everything that can be refused without having changed anything.
+  std::vector<DeviceView> views;
+  std::set<std::string> seen;
+  for (const std::string& device : options.devices) {
+    const std::string what = absl::StrCat("attach ", device);
+    if (!seen.insert(device).second)
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": device is named twice"));
+    const auto ifindex = DeviceIndex(device);
+    if (!ifindex.ok()) return Context(ifindex.status(), what);
+    if (const auto link = instance_.OpenPin(Instance::LinkPin(device));
+        link.ok()) {
+      const auto state = ReadLink(link->get());
+      if (state.ok() && state->ifindex == *ifindex)
+        return absl::AlreadyExistsError(
+            absl::StrCat(what, ": attached already"));
+    }
+    if (auto status = CheckNoProgram(device, *ifindex); !status.ok())
+      return Context(status, what);
+    views.push_back(
+        {.name = device, .ifindex = *ifindex, .mode = options.mode});
+  }
+
+  const bool existed = instance_.Exists();
+  XLVS_RETURN_IF_ERROR(EnsureInstance(options));
+  absl::Cleanup remove_new = [&] {
+    if (!existed) (void)instance_.Remove();
+  };
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd program, instance_.OpenPin("program"));
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd devices, instance_.OpenPin("devices"));
+
+  // A link that is not pinned yet goes with its descriptor.
+  std::vector<UniqueFd> links;
+  for (DeviceView& view : views) {
+    // The way out of a device is open before packets come in by another.
+    if (bpf_map_update_elem(devices.get(), &view.ifindex, &view.ifindex, 0) !=
+        0)
+      return ErrnoStatus(
+          errno, absl::StrCat("attach ", view.name, ": enter it as a way out"));
+    auto link = AttachProgram(view.ifindex, program.get(), view.mode);
+    if (!link.ok())
+      return Context(link.status(), absl::StrCat("attach ", view.name));
+    links.push_back(*std::move(link));
+  }
+  std::vector<std::string> pinned;
+  absl::Cleanup unpin = [&] {
+    for (const std::string& path : pinned) unlink(path.c_str());
+  };
+  for (size_t i = 0; i < views.size(); ++i) {
+    const std::string path = instance_.PathOf(Instance::LinkPin(views[i].name));
+    // Of a device of this name that is gone.
+    unlink(path.c_str());
+    if (const int error = bpf_obj_pin(links[i].get(), path.c_str()); error != 0)
+      return ErrnoStatus(error, absl::StrCat("pin ", path));
+    pinned.push_back(path);
+  }
+  std::move(unpin).Cancel();
+  std::move(remove_new).Cancel();
+  return views;
+}
+
+absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
+                                bool purge) {
+  XLVS_RETURN_IF_ERROR(CheckPrivilege());
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd lock, instance_.Lock());
+  if (!instance_.Exists()) return instance_.CheckedMeta().status();
+  for (const std::string& device : devices)
+    if (access(instance_.PathOf(Instance::LinkPin(device)).c_str(), F_OK) != 0)
+      return absl::NotFoundError(absl::StrCat("detach ", device,
+                                              ": not attached; 'xlvs status' "
+                                              "shows what is"));
+  if (purge) {
+    XLVS_ASSIGN_OR_RETURN(const auto attached, Devices());
+    for (const DeviceView& device : attached)
+      if (!devices.empty() && std::find(devices.begin(), devices.end(),
+                                        device.name) == devices.end())
+        return absl::FailedPreconditionError(
+            absl::StrCat("detach --purge: ", device.name,
+                         " is attached too; name it as well, or none"));
+    return instance_.Remove();
+  }
+  for (const std::string& device : devices) {
+    const std::string pin = Instance::LinkPin(device);
+    XLVS_ASSIGN_OR_RETURN(const UniqueFd link, instance_.OpenPin(pin));
+    const auto state = ReadLink(link.get());
+    if (unlink(instance_.PathOf(pin).c_str()) != 0)
+      return ErrnoStatus(errno, absl::StrCat("detach ", device));
+    // Held by us still: the device goes from the ways out first.
+    const auto ways = instance_.OpenPin("devices");
+    if (state.ok() && ways.ok())
+      (void)bpf_map_delete_elem(ways->get(), &state->ifindex);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<DeviceView>> PinnedHost::Devices() const {
+  std::vector<DeviceView> views;
+  XLVS_ASSIGN_OR_RETURN(const auto pins, instance_.Pins());
+  for (const std::string& pin : pins) {
+    const std::string device = Instance::DeviceOfLinkPin(pin);
+    if (device.empty()) continue;
+    XLVS_ASSIGN_OR_RETURN(const UniqueFd link, instance_.OpenPin(pin));
+    XLVS_ASSIGN_OR_RETURN(const LinkState state, ReadLink(link.get()));
+    views.push_back(
+        {.name = device, .ifindex = state.ifindex, .mode = state.mode});
+  }
+  return views;
+}
+
+absl::StatusOr<StatusView> PinnedHost::Status() {
+  XLVS_ASSIGN_OR_RETURN(const xlvs_meta meta, instance_.CheckedMeta());
+  XLVS_ASSIGN_OR_RETURN(
+      const std::unique_ptr<MapDirector> director,
+      MapDirector::Open(instance_, /*for_writing=*/false, UniqueFd()));
+  StatusView view;
+  view.instance = instance_.name();
+  view.pin_path = instance_.path();
+  XLVS_ASSIGN_OR_RETURN(view.devices, Devices());
+  view.services = director->services_in_use();
+  view.services_max = meta.services;
+  view.dests = director->dests_in_use();
+  view.dests_max = meta.dests;
+  view.conns = director->conns_in_use();
+  view.conns_planned = meta.conns;
+  view.conn_slots =
+      static_cast<uint64_t>(meta.config.buckets) * XLVS_CONNS_PER_BUCKET;
+  view.count_batch = meta.config.count_batch;
+  view.cpus = meta.config.cpus;
+
+  XLVS_ASSIGN_OR_RETURN(const auto pins, instance_.Pins());
+  for (const std::string& pin : pins) {
+    if (pin == "program" || pin == "arm" ||
+        !Instance::DeviceOfLinkPin(pin).empty())
+      continue;
+    XLVS_ASSIGN_OR_RETURN(const UniqueFd map, instance_.OpenPin(pin));
+    const uint64_t bytes = MapBytes(map.get());
+    view.memory_bytes += bytes;
+    if (pin == "conns" || pin == "heads") view.conn_bytes += bytes;
+  }
+
+  XLVS_ASSIGN_OR_RETURN(view.timer_running, instance_.TimerRuns());
+
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd steps, instance_.OpenPin("steps"));
+  std::vector<xlvs_step_counters> per_cpu(meta.config.cpus);
+  const uint32_t zero = 0;
+  if (bpf_map_lookup_elem(steps.get(), &zero, per_cpu.data()) != 0)
+    return ErrnoStatus(errno, "read the endings' counters");
+  for (const Ending& ending : kEndings)
+    view.endings.push_back({.name = ending.name,
+                            .action = absl::AsciiStrToLower(ending.action),
+                            .text = ending.text,
+                            .packets = 0});
+  for (const xlvs_step_counters& cpu : per_cpu) {
+    view.rx_packets += cpu.rx;
+    const __u64* counts = &cpu.rx + 1;
+    for (size_t i = 0; i < XLVS_STEP_max; ++i)
+      view.endings[i].packets += counts[i];
+  }
+  return view;
+}
+
+absl::StatusOr<std::unique_ptr<Director>> PinnedHost::Open(bool for_writing) {
+  UniqueFd lock;
+  if (for_writing) {
+    XLVS_RETURN_IF_ERROR(CheckPrivilege());
+    XLVS_ASSIGN_OR_RETURN(lock, instance_.Lock());
+  }
+  auto director = MapDirector::Open(instance_, for_writing, std::move(lock));
+  if (!director.ok()) return director.status();
+  return std::unique_ptr<Director>(*std::move(director));
+}
+
+}  // namespace xlvs

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The one hash function, for connections and for xlvs_locals: vector
+ * multiply-shift over 32-bit words with a random key (Dietzfelbinger 1996;
+ * Thorup, "High Speed Hashing for Integers and Strings", section 3.5). It is
+ * strongly universal: whoever does not know the key cannot choose inputs that
+ * collide more often than chance. Five independent multiplications; no table.
+ */
+#ifndef XLVS_MAPS_HASH_H
+#define XLVS_MAPS_HASH_H
+
+#include "maps/addr.h"
+
+#define XLVS_HASH_WORDS 5 /* four of the address, one for the rest */
+
+static inline __attribute__((always_inline)) __u32 xlvs_hash(
+    const struct xlvs_addr* addr, __u32 rest,
+    const volatile __u64 key[XLVS_HASH_WORDS + 1]) {
+  __u64 words[2];
+  __builtin_memcpy(words, addr->byte, sizeof(words));
+  const __u64 sum = (words[0] & 0xffffffff) * key[0] +
+                    (words[0] >> 32) * key[1] +
+                    (words[1] & 0xffffffff) * key[2] +
+                    (words[1] >> 32) * key[3] + (__u64)rest * key[4] + key[5];
+  return (__u32)(sum >> 32);
+}
+
+#endif

@@ -1,0 +1,290 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the lab's checks share. A test file sources this, calls `begin`, makes
+# its checks and calls `end`. Each check prints one line, `ok - SENTENCE` or
+# `not ok - SENTENCE: WHY`, and the file goes on after a failure.
+#
+#   begin [--servers N] [--arms N] [--conns N] [--detached]
+#     a lab (the one that tests/lab/run made, if it fits, else one of its own),
+#     a new instance, attached to all of the director's interfaces
+#   end
+#     the balance once more; exit code 1 if any check failed
+#
+# Whatever happens, an EXIT trap ends the processes that were started here (by
+# their pids), purges the instance, and removes the lab if it was made here.
+
+lab_tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$lab_tests/../../tools/lib/common.sh"
+source "$lab_tests/../../tools/lib/lab.sh"
+
+vip=$lab_vip
+# shellcheck disable=SC2034  # used by the test files
+helper=$lab_tests/helper.py
+shared_servers=29
+failed=0
+last='' # the sentence of the last check
+ended=''
+declare -A started=()
+
+# --- what a check says -------------------------------------------------------
+
+ok() {
+  last=$1
+  printf 'ok - %s\n' "$1"
+}
+
+not_ok() {
+  last=$1
+  failed=$((failed + 1))
+  printf 'not ok - %s: %s\n' "$1" "$(tr -s '\n ' ' ' <<<"${2:-no reason}")"
+}
+
+# A kernel without the feature; tools/test accepts no other reason.
+skip() { printf 'skip - %s: kernel lacks %s\n' "$1" "$2"; }
+
+# check SENTENCE COMMAND...: its exit code decides, its output is the reason.
+check() {
+  local sentence=$1 out
+  shift
+  if out=$("$@" 2>&1); then
+    ok "$sentence"
+  else
+    not_ok "$sentence" "${out:-\`$*\` failed}"
+  fi
+}
+
+# is SENTENCE GOT WANTED
+is() {
+  if [[ $2 == "$3" ]]; then
+    ok "$1"
+  else
+    not_ok "$1" "got '$2', not '$3'"
+  fi
+}
+
+# refuses SENTENCE PATTERN COMMAND...: the command fails (exit code not 0) with one
+# line that matches the extended regular expression.
+refuses() {
+  local sentence=$1 pattern=$2 out rc=0
+  shift 2
+  out=$("$@" 2>&1) || rc=$?
+  if ((rc == 0)); then
+    not_ok "$sentence" "\`$*\` succeeded: $out"
+  elif [[ $out == *$'\n'* ]]; then
+    not_ok "$sentence" "more than one line: $out"
+  elif grep -qE -- "$pattern" <<<"$out"; then
+    ok "$sentence"
+  else
+    not_ok "$sentence" "said '$out' (exit code $rc)"
+  fi
+}
+
+# fails COMMAND...: for `check`.
+fails() { ! "$@"; }
+
+# within SECONDS COMMAND...: until it succeeds.
+within() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.2
+  done
+}
+
+# --- who runs where ----------------------------------------------------------
+
+client() { in_netns "$lab-client" "$@"; }
+director() { in_netns "$lab-dir" "$@"; }
+x() { in_netns "$lab-dir" "$xlvs" "$@"; }
+
+server_port() { printf '%s:%s\n' "$(lab_address "$1")" "${2:-80}"; }
+
+# background NAME COMMAND...: output in $scratch/NAME, until `finish NAME`.
+background() {
+  local name=$1
+  shift
+  "$@" >"$scratch/$name" 2>"$scratch/$name.err" </dev/null &
+  started[$name]=$!
+}
+
+# `client` is a function, whose pid would be a subshell's.
+client_background() {
+  local name=$1
+  shift
+  background "$name" nsenter --net="/run/netns/$lab-client" "$@"
+}
+
+is_ready() {
+  grep -q '^ready$' "$scratch/$1" || ! kill -0 "${started[$1]}" 2>/dev/null
+}
+
+ready() {
+  if ! within 30 is_ready "$1" || ! grep -q '^ready$' "$scratch/$1"; then
+    not_ok "$1 starts" "$(cat "$scratch/$1.err")"
+    return 1
+  fi
+}
+
+finish() {
+  kill -TERM "${started[$1]}" 2>/dev/null || true
+  wait "${started[$1]}" 2>/dev/null || true
+  unset "started[$1]"
+}
+
+# --- begin and end -----------------------------------------------------------
+
+cleanup() {
+  local rc=$? name
+  set +e
+  [[ -n $ended ]] ||
+    not_ok "$(basename "$0" .sh) runs to its end" \
+      "stopped with exit code $rc after '$last'"
+  for name in "${!started[@]}"; do finish "$name"; done
+  if [[ -d /sys/fs/bpf/$XLVS_INSTANCE ]]; then
+    x detach --purge >/dev/null 2>&1
+    rm -rf "/sys/fs/bpf/${XLVS_INSTANCE:?}"
+  fi
+  [[ -z $own_lab ]] || lab_down "$own_lab" >/dev/null 2>&1
+  rm -rf "$scratch"
+}
+
+begin() {
+  local servers=$shared_servers arms=2 conns=20000 detached=''
+  while (($#)); do
+    case $1 in
+      --servers) servers=$2 && shift 2 ;;
+      --arms) arms=$2 && shift 2 ;;
+      --conns) conns=$2 && shift 2 ;;
+      --detached) detached=1 && shift ;;
+      *) die "begin: $1?" ;;
+    esac
+  done
+  need_root
+  mount_bpffs
+  xlvs=$(find_xlvs)
+  [[ -n $xlvs ]] || die "there is no xlvs: build it, or set XLVS=PATH"
+  export XLVS_INSTANCE=xlvs-test-$$
+  own_lab=''
+  scratch=$(mktemp -d "${TMPDIR:-/tmp}/xlvs-lab-test.XXXXXX")
+  trap cleanup EXIT
+  trap 'exit 130' INT TERM
+  if [[ -n ${XLVS_TEST_LAB:-} && $arms == 2 ]] &&
+    ((servers <= $(lab_get "$XLVS_TEST_LAB" servers))); then
+    lab=$XLVS_TEST_LAB
+  else
+    lab=xt$$
+    own_lab=$lab
+    lab_up "$lab" "$servers" "$arms"
+  fi
+  read -ra devices <<<"$(lab_get "$lab" devices)"
+  if [[ -z $detached ]]; then
+    x attach "${devices[@]}" --conns "$conns" >"$scratch/attach" 2>&1 || {
+      not_ok "xlvs attaches to ${devices[*]}" "$(cat "$scratch/attach")"
+      end
+    }
+  fi
+}
+
+end() {
+  ended=1
+  ((failed == 0)) || exit 1
+  exit 0
+}
+
+# --- what the checks ask -----------------------------------------------------
+
+# One request a connection, one after the other: prints `rs01 10` a line.
+# visits COUNT [PATH] [ADDRESS]
+visits() {
+  local count=$1 path=${2:-/} to=${3:-$vip}
+  client curl -sS --max-time 60 -H 'Connection: close' \
+    "http://$to$path?[1-$count]" | sort | uniq -c | awk '{print $2, $1}'
+}
+
+# servers 1 2 3 as `visits` would print them if each was asked COUNT times.
+each() {
+  local count=$1 number
+  shift
+  for number in "$@"; do printf '%s %d\n' "$(lab_server "$number")" "$count"; done
+}
+
+# `each` for all servers of the shared lab.
+everyone() {
+  local numbers
+  mapfile -t numbers < <(seq 1 "$shared_servers")
+  each "$1" "${numbers[@]}"
+}
+
+# One visit that must be answered within SECONDS.
+# answers SECONDS [ADDRESS]
+answers() { client curl -sS --max-time "$1" -o /dev/null "http://${2:-$vip}/"; }
+
+has_xdp() { ip -n "$lab-dir" -d link show "$1" | grep -q prog/xdp; }
+
+# The visitors' result into $answers, $failures, $kinds.
+read_visits() {
+  # shellcheck disable=SC2034  # used by the test files
+  read -r answers failures kinds < <(grep -v ready "$scratch/visits")
+}
+
+# Sum of a column of -L -n over all servers: active_conns, inactive_conns.
+_column() {
+  x -L -n | awk -v c="$1" '$1 == "->" && $2 ~ /^[0-9]/ {n += $c}
+                           END {print n + 0}'
+}
+active_conns() { _column 5; }
+inactive_conns() { _column 6; }
+no_conns() { [[ "$(active_conns) $(inactive_conns)" == "0 0" ]]; }
+
+# Lines of -L -n -c, of one state if it is named.
+listed_conns() {
+  x -L -n -c | awk -v state="${1:-}" '
+    ($1 == "TCP" || $1 == "UDP") && (state == "" || $3 == state) {n++}
+    END {print n + 0}'
+}
+
+# `ADDRESS:PORT CONNS` of every real server of the only service.
+conns_by_server() {
+  x -L -n --stats --exact | awk '$1 == "->" && $2 ~ /^[0-9]/ {print $2, $3}'
+}
+
+# One ending's counter, or the sum of those whose names match.
+ending() {
+  x status --json --all |
+    jq --arg re "$1" \
+      '[.endings[] | select(.name | test($re)) | .packets] | add // 0'
+}
+
+balances() {
+  local line
+  line=$(x status | grep '^balance: ') || {
+    echo "no balance line"
+    return 1
+  }
+  awk '{
+    if ($2 == "rx" && $3 == $6 + $9 + $12 + $15 && $3 > 0) exit 0
+    print; exit 1
+  }' <<<"$line"
+}
+
+# rx = tx + redirect + pass + drop, exactly. Packets may be in flight (a late
+# FIN): those that count rx and ending a microsecond apart.
+check_balance() { check "rx = tx + redirect + pass + drop" within 3 balances; }
+
+retransmits() {
+  in_netns "$1" cat /proc/net/snmp |
+    awk '/^Tcp:/ {if (!n++) split($0, h); else split($0, v)}
+         END {for (i in h) if (h[i] == "RetransSegs") print v[i]}'
+}
+
+# service [SCHEDULER] [COUNT] [PORT]: a TCP service on the VIP with the first
+# COUNT servers, weight 1; add_server NUMBER [OPTION...] adds one more.
+service() {
+  local scheduler=${1:-rr} count=${2:-$shared_servers} port=${3:-80} number
+  x -A -t "$vip:$port" -s "$scheduler"
+  for ((number = 1; number <= count; number++)); do
+    x -a -t "$vip:$port" -r "$(server_port "$number")" -m
+  done
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A Host and its Director in memory, with the error codes that
+// loader/model/director.h promises. Tests look at the members, set errors, and
+// read what was called from `calls`.
+#ifndef XLVS_TESTS_UNIT_FAKE_HOST_H_
+#define XLVS_TESTS_UNIT_FAKE_HOST_H_
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "loader/model/director.h"
+#include "loader/model/host.h"
+
+namespace xlvs {
+
+inline std::string ToText(const ServiceKey& key) {
+  return absl::StrCat(key.protocol == Protocol::kTcp ? "tcp " : "udp ",
+                      key.vaddr.ToString(), ":", key.vport);
+}
+
+inline std::string ToText(const Service& service) {
+  const absl::string_view scheduler = Name(service.scheduler);
+  return absl::StrCat(ToText(service.key), " ", scheduler);
+}
+
+inline std::string ToText(const DestKey& key) {
+  return absl::StrCat(key.daddr.ToString(), ":", key.dport);
+}
+
+inline std::string ToText(const Dest& dest) {
+  return absl::StrCat(ToText(dest.key),
+                      dest.method == Method::kMasq ? " masq" : " ?",
+                      " w=", dest.weight);
+}
+
+// What outlives an opened Director.
+struct FakeState {
+  std::vector<ServiceView> services;
+  std::vector<ConnView> conns;
+  Timeouts timeouts = {900, 120, 300};
+  TableInfo table = {4096};
+  absl::Status fails;  // if not OK, every call ends with it
+  std::vector<std::string> calls;
+};
+
+class FakeDirector : public Director {
+ public:
+  explicit FakeDirector(FakeState& state) : state_(state) {}
+
+  absl::Status AddService(const Service& service) override {
+    if (auto status = Call("add", ToText(service)); !status.ok()) return status;
+    if (Find(service.key) != nullptr)
+      return absl::AlreadyExistsError("service exists");
+    state_.services.push_back({service, {}, {}, {}});
+    return absl::OkStatus();
+  }
+
+  absl::Status EditService(const Service& service) override {
+    if (auto status = Call("edit", ToText(service)); !status.ok())
+      return status;
+    ServiceView* view = Find(service.key);
+    if (view == nullptr) return absl::NotFoundError("no such service");
+    view->service = service;
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteService(const ServiceKey& key) override {
+    if (auto status = Call("delete", ToText(key)); !status.ok()) return status;
+    const auto gone = std::remove_if(
+        state_.services.begin(), state_.services.end(),
+        [&](const ServiceView& view) { return view.service.key == key; });
+    if (gone == state_.services.end())
+      return absl::NotFoundError("no such service");
+    state_.services.erase(gone, state_.services.end());
+    return absl::OkStatus();
+  }
+
+  absl::Status Clear() override {
+    if (auto status = Call("clear", ""); !status.ok()) return status;
+    state_.services.clear();
+    return absl::OkStatus();
+  }
+
+  absl::Status AddDest(const ServiceKey& key, const Dest& dest) override {
+    if (auto status = Call("add-dest", ToText(key) + " -> " + ToText(dest));
+        !status.ok())
+      return status;
+    ServiceView* view = Find(key);
+    if (view == nullptr)
+      return absl::FailedPreconditionError("no such service");
+    if (FindDest(*view, dest.key) != view->dests.end())
+      return absl::AlreadyExistsError("dest exists");
+    view->dests.insert(view->dests.begin(), {dest, 0, 0, {}, {}});
+    return absl::OkStatus();
+  }
+
+  absl::Status EditDest(const ServiceKey& key, const Dest& dest) override {
+    if (auto status = Call("edit-dest", ToText(key) + " -> " + ToText(dest));
+        !status.ok())
+      return status;
+    ServiceView* view = Find(key);
+    if (view == nullptr)
+      return absl::FailedPreconditionError("no such service");
+    const auto found = FindDest(*view, dest.key);
+    if (found == view->dests.end()) return absl::NotFoundError("no such dest");
+    found->dest = dest;
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteDest(const ServiceKey& key, const DestKey& dest) override {
+    if (auto status = Call("delete-dest", ToText(key) + " -> " + ToText(dest));
+        !status.ok())
+      return status;
+    ServiceView* view = Find(key);
+    if (view == nullptr)
+      return absl::FailedPreconditionError("no such service");
+    const auto found = FindDest(*view, dest);
+    if (found == view->dests.end()) return absl::NotFoundError("no such dest");
+    view->dests.erase(found);
+    return absl::OkStatus();
+  }
+
+  absl::Status Zero(const std::optional<ServiceKey>& key) override {
+    if (auto status = Call("zero", key ? ToText(*key) : "all"); !status.ok())
+      return status;
+    if (key && Find(*key) == nullptr)
+      return absl::NotFoundError("no such service");
+    return absl::OkStatus();
+  }
+
+  absl::Status SetTimeouts(const Timeouts& timeouts) override {
+    if (auto status = Call("timeouts",
+                           absl::StrCat(timeouts.tcp_s, " ", timeouts.tcp_fin_s,
+                                        " ", timeouts.udp_s));
+        !status.ok())
+      return status;
+    state_.timeouts = timeouts;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<TableInfo> Table() override {
+    if (!state_.fails.ok()) return state_.fails;
+    return state_.table;
+  }
+  absl::StatusOr<Timeouts> GetTimeouts() override {
+    if (!state_.fails.ok()) return state_.fails;
+    return state_.timeouts;
+  }
+  absl::StatusOr<std::vector<ServiceView>> Services() override {
+    if (!state_.fails.ok()) return state_.fails;
+    return state_.services;
+  }
+  absl::StatusOr<ServiceView> FindService(const ServiceKey& key) override {
+    if (!state_.fails.ok()) return state_.fails;
+    const ServiceView* view = Find(key);
+    if (view == nullptr) return absl::NotFoundError("no such service");
+    return *view;
+  }
+  absl::StatusOr<std::vector<ConnView>> Conns() override {
+    if (!state_.fails.ok()) return state_.fails;
+    return state_.conns;
+  }
+
+ private:
+  absl::Status Call(const std::string& verb, const std::string& what) {
+    state_.calls.push_back(what.empty() ? verb : verb + " " + what);
+    return state_.fails;
+  }
+
+  ServiceView* Find(const ServiceKey& key) {
+    for (ServiceView& view : state_.services)
+      if (view.service.key == key) return &view;
+    return nullptr;
+  }
+
+  static std::vector<DestView>::iterator FindDest(ServiceView& view,
+                                                  const DestKey& key) {
+    return std::find_if(
+        view.dests.begin(), view.dests.end(),
+        [&](const DestView& dest) { return dest.dest.key == key; });
+  }
+
+  FakeState& state_;
+};
+
+class FakeHost : public Host {
+ public:
+  absl::StatusOr<std::vector<DeviceView>> Attach(
+      const AttachOptions& options) override {
+    attached_with = options;
+    if (!fails.ok()) return fails;
+    std::vector<DeviceView> views;
+    for (const std::string& device : options.devices)
+      views.push_back(
+          {device, 2, options.mode == AttachMode::kAuto ? gets : options.mode});
+    return views;
+  }
+
+  absl::Status Detach(const std::vector<std::string>& devices,
+                      bool purge) override {
+    detached = absl::StrCat(absl::StrJoin(devices, ","), purge ? " purge" : "");
+    return fails;
+  }
+
+  absl::StatusOr<StatusView> Status() override {
+    if (!fails.ok()) return fails;
+    return status;
+  }
+
+  absl::StatusOr<std::unique_ptr<Director>> Open(bool for_writing) override {
+    opened += for_writing ? "w" : "r";
+    if (!fails.ok()) return fails;
+    return std::make_unique<FakeDirector>(state);
+  }
+
+  FakeState state;
+  absl::Status fails;  // if not OK, every call of Host ends with it
+  AttachMode gets = AttachMode::kNative;  // what kAuto leads to
+  AttachOptions attached_with;
+  std::string detached;
+  StatusView status;
+  std::string opened;  // a letter a call of Open
+};
+
+}  // namespace xlvs
+
+#endif  // XLVS_TESTS_UNIT_FAKE_HOST_H_

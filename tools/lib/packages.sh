@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tree needs from Debian 12, and its installation. The second run asks
+# dpkg only: it takes no time and needs no network. Needs common.sh, progress.sh.
+
+# shellcheck disable=SC2034  # for those who source this file
+packages_build=(
+  cmake ninja-build g++ clang llvm pkg-config
+  libc6-dev libbpf-dev libelf-dev libabsl-dev libpopt-dev
+  nlohmann-json3-dev
+  bpftool libgtest-dev libgmock-dev
+)
+# shellcheck disable=SC2034
+packages_lab=(
+  nginx-light libnginx-mod-http-echo wrk curl iproute2 ethtool jq procps
+  util-linux ca-certificates python3
+)
+# shellcheck disable=SC2034
+packages_check=(shellcheck clang-format)
+
+packages_missing() {
+  local package
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == \
+      installed ]] || printf '%s\n' "$package"
+  done
+}
+
+# nginx comes with a service. The lab starts its own nginx processes, in its
+# own namespaces, so nothing may listen on the host, now or after a reboot.
+_packages_install() {
+  local policy=/usr/sbin/policy-rc.d made='' had_nginx
+  had_nginx=$(packages_missing nginx)
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    made=$policy
+    # shellcheck disable=SC2064  # the value of now
+    trap "rm -f '$made'" EXIT
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update
+  apt-get -qq -y --no-install-recommends install "$@"
+  if [[ -n $had_nginx && -z $(packages_missing nginx) ]]; then
+    update-rc.d nginx disable >/dev/null 2>&1 || true
+    [[ ! -d /run/systemd/system ]] || systemctl -q disable nginx || true
+  fi
+}
+
+# install_packages PACKAGE...
+install_packages() {
+  local missing
+  mapfile -t missing < <(packages_missing "$@")
+  ((${#missing[@]})) || return 0
+  [[ $EUID -eq 0 ]] || die "not installed: ${missing[*]}; run as root once"
+  step "install ${missing[*]}" _packages_install "${missing[@]}"
+}
