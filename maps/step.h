@@ -36,6 +36,8 @@
   X(pass_reply_no_conn, PASS, "from a real server, without connection")       \
   X(pass_source_port_20, PASS, "active FTP data, never scheduled")            \
   X(pass_neighbour, PASS, "kernel resolves the real server's MAC address")    \
+  X(pass_neighbour_check, PASS,                                               \
+    "kernel confirms the real server's MAC address")                          \
   X(pass_route, PASS, "kernel routes it: local, no route, other device")      \
   X(pass_reply_ttl, PASS, "reply's TTL ends here, kernel answers")            \
   X(pass_reply_route, PASS, "kernel routes the reply (no way to the client)") \

@@ -17,6 +17,7 @@
 #define XLVS_FRESH_TICKS XLVS_TICKS_PER_SECOND
 /* Every connection asks the FIB for itself once in this many ticks. */
 #define XLVS_REVALIDATE_TICKS 64
+#define XLVS_CONFIRM_SECONDS 32
 
 struct xlvs_fib_query {
   struct xlvs_addr saddr;
@@ -68,8 +69,20 @@ static __always_inline bool xlvs_is_fresh(const struct xlvs_nexthop* nexthop,
   return now_ticks - XLVS_READ_ONCE(nexthop->fresh_ticks) < XLVS_FRESH_TICKS;
 }
 
+/* Whether the kernel should send the next packet itself. It confirms a
+ * neighbour's MAC address only when it uses it, and would keep a stale one for
+ * ever: so it gets one packet for each real server in half a minute. Asked when
+ * the FIB is, once a second. */
+static __always_inline bool xlvs_neighbour_is_due(const struct xlvs_addr* daddr,
+                                                  __u32 now_ticks) {
+  return (now_ticks / XLVS_TICKS_PER_SECOND + daddr->byte[15]) %
+             XLVS_CONFIRM_SECONDS ==
+         0;
+}
+
 /* The way to a real server. Returns next with `ret` filled; an ICMP ending; or
- * pass_neighbour / pass_route: rewrite the packet and let the kernel send it.
+ * pass_neighbour(_check) / pass_route: rewrite the packet and let the kernel
+ * send it.
  */
 static __always_inline enum xlvs_step xlvs_way_to_dest(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_dest* dest,
@@ -88,7 +101,9 @@ static __always_inline enum xlvs_step xlvs_way_to_dest(
       else
         xlvs_nexthop_store(&dest->nexthop, &query.ret);
       *ret = query.ret;
-      return XLVS_STEP_next;
+      return xlvs_neighbour_is_due(&dest->daddr, pkt->now_ticks)
+                 ? XLVS_STEP_pass_neighbour_check
+                 : XLVS_STEP_next;
     case BPF_FIB_LKUP_RET_NO_NEIGH:
       XLVS_WRITE_ONCE(dest->nexthop.ifindex, 0);
       return XLVS_STEP_pass_neighbour;

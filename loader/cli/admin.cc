@@ -28,57 +28,60 @@ constexpr std::pair<absl::string_view, AttachMode> kModes[] = {
     {"generic", AttachMode::kGeneric},
 };
 
-enum Option : int {
-  kMode = 1,
-  kConns,
-  kServices,
-  kDests,
-  kCountBatch,
-  kPurge,
-  kJson,
-  kAll
+std::optional<AttachMode> ParseMode(absl::string_view text) {
+  for (const auto& [name, mode] : kModes)
+    if (name == text) return mode;
+  return std::nullopt;
+}
+
+enum Option : int { kMode = 1, kPurge, kJson, kAll, kFirstSize };
+
+// attach's sizes; the option's number is kFirstSize + its place here.
+struct SizeOption {
+  const char* name;
+  uint32_t AttachOptions::*size;
+};
+constexpr SizeOption kSizes[] = {
+    {"conns", &AttachOptions::conns},
+    {"services", &AttachOptions::services},
+    {"dests", &AttachOptions::dests},
+    {"count-batch", &AttachOptions::count_batch},
 };
 
-poptOption Entry(const char* name, int argument, Option option) {
+poptOption Entry(const char* name, int argument, int option) {
   return {name,    0,      static_cast<unsigned>(argument), nullptr, option,
           nullptr, nullptr};
 }
 
-const std::vector<poptOption>& AttachTable() {
-  static const auto& table = *new std::vector<poptOption>{
-      Entry("mode", POPT_ARG_STRING, kMode),
-      Entry("conns", POPT_ARG_STRING, kConns),
-      Entry("services", POPT_ARG_STRING, kServices),
-      Entry("dests", POPT_ARG_STRING, kDests),
-      Entry("count-batch", POPT_ARG_STRING, kCountBatch),
-      POPT_TABLEEND};
+std::vector<poptOption> AttachTable() {
+  std::vector<poptOption> table = {Entry("mode", POPT_ARG_STRING, kMode)};
+  int option = kFirstSize;
+  for (const SizeOption& size : kSizes)
+    table.push_back(Entry(size.name, POPT_ARG_STRING, option++));
+  table.push_back(POPT_TABLEEND);
   return table;
 }
 
-const std::vector<poptOption>& DetachTable() {
-  static const auto& table = *new std::vector<poptOption>{
-      Entry("purge", POPT_ARG_NONE, kPurge), POPT_TABLEEND};
-  return table;
+std::vector<poptOption> DetachTable() {
+  return {Entry("purge", POPT_ARG_NONE, kPurge), POPT_TABLEEND};
 }
 
-const std::vector<poptOption>& StatusTable() {
-  static const auto& table = *new std::vector<poptOption>{
-      Entry("json", POPT_ARG_NONE, kJson), Entry("all", POPT_ARG_NONE, kAll),
-      POPT_TABLEEND};
-  return table;
+std::vector<poptOption> StatusTable() {
+  return {Entry("json", POPT_ARG_NONE, kJson),
+          Entry("all", POPT_ARG_NONE, kAll), POPT_TABLEEND};
 }
 
 // Reads the words after `xlvs WORD`.
 class AdminReader {
  public:
   AdminReader(const Program& program, const std::vector<std::string>& args,
-              const std::vector<poptOption>& table)
+              std::vector<poptOption> table)
       : prefix_(absl::StrCat(program.name, " ", args[1], ": ")),
-        popt_({args.begin() + 1, args.end()}, table.data()) {}
+        table_(std::move(table)),
+        popt_({args.begin() + 1, args.end()}, table_.data()) {}
 
   int Next() { return popt_.Next(); }
   std::string Value() { return popt_.Value().value_or(""); }
-  std::string Spelling() const { return popt_.Spelling(); }
 
   std::vector<std::string> Words() {
     std::vector<std::string> words;
@@ -94,36 +97,31 @@ class AdminReader {
   }
 
  private:
-  std::string prefix_;
+  const std::string prefix_;
+  const std::vector<poptOption> table_;
   PoptReader popt_;
 };
 
-Parsed ParseAttach(AdminReader reader) {
+Parsed ParseAttach(AdminReader& reader) {
   AttachOptions options;
   int option;
   while ((option = reader.Next()) >= 0) {
     const std::string value = reader.Value();
     if (option == kMode) {
-      const auto* mode =
-          std::find_if(std::begin(kModes), std::end(kModes),
-                       [&](const auto& known) { return known.first == value; });
-      if (mode == std::end(kModes))
-        return reader.Mistake(
-            absl::StrCat("--mode is native, generic or auto, "
-                         "not '",
-                         value, "'"));
-      options.mode = mode->second;
+      const auto mode = ParseMode(value);
+      if (!mode)
+        return reader.Mistake(absl::StrCat(
+            "--mode is native, generic or auto, not '", value, "'"));
+      options.mode = *mode;
       continue;
     }
+    const SizeOption& known = kSizes[option - kFirstSize];
     const auto size = ParseSize(value);
     if (!size)
-      return reader.Mistake(absl::StrCat(reader.Spelling(), ": '", value,
+      return reader.Mistake(absl::StrCat("--", known.name, ": '", value,
                                          "' is not a number (1000000, 64k, "
                                          "1M)"));
-    if (option == kConns) options.conns = *size;
-    if (option == kServices) options.services = *size;
-    if (option == kDests) options.dests = *size;
-    if (option == kCountBatch) options.count_batch = *size;
+    options.*known.size = *size;
   }
   if (option < -1) return reader.OptionError(option);
   options.devices = reader.Words();
@@ -132,10 +130,11 @@ Parsed ParseAttach(AdminReader reader) {
   return Command(Attach{std::move(options)});
 }
 
-Parsed ParseDetach(AdminReader reader) {
+Parsed ParseDetach(AdminReader& reader) {
   Detach detach;
   int option;
-  while ((option = reader.Next()) >= 0) detach.purge = true;
+  while ((option = reader.Next()) >= 0)
+    if (option == kPurge) detach.purge = true;
   if (option < -1) return reader.OptionError(option);
   detach.devices = reader.Words();
   if (detach.devices.empty() && !detach.purge)
@@ -145,7 +144,7 @@ Parsed ParseDetach(AdminReader reader) {
   return Command(std::move(detach));
 }
 
-Parsed ParseStatus(AdminReader reader) {
+Parsed ParseStatus(AdminReader& reader) {
   ShowStatus status;
   int option;
   while ((option = reader.Next()) >= 0) {
@@ -157,6 +156,21 @@ Parsed ParseStatus(AdminReader reader) {
   if (!words.empty())
     return reader.Mistake(absl::StrCat("unexpected argument ", words.front()));
   return Command(status);
+}
+
+struct AdminWord {
+  absl::string_view name;
+  std::vector<poptOption> (*table)();
+  Parsed (*parse)(AdminReader&);
+};
+constexpr AdminWord kWords[] = {{"attach", AttachTable, ParseAttach},
+                                {"detach", DetachTable, ParseDetach},
+                                {"status", StatusTable, ParseStatus}};
+
+const AdminWord* FindWord(absl::string_view name) {
+  for (const AdminWord& word : kWords)
+    if (word.name == name) return &word;
+  return nullptr;
 }
 
 bool IsInstanceName(absl::string_view name) {
@@ -186,6 +200,8 @@ void PrintDevices(const std::vector<DeviceView>& devices, std::ostream& out) {
                               Name(device.mode),
                               device.ifindex == 0 ? ", device is gone" : "");
     title = "";
+    if (!device.warning.empty())
+      out << absl::StreamFormat("          warning: %s\n", device.warning);
   }
 }
 
@@ -258,16 +274,14 @@ absl::StatusOr<std::string> TakeInstance(std::vector<std::string>& args) {
 }
 
 bool IsAdminWord(absl::string_view word) {
-  return word == "attach" || word == "detach" || word == "status";
+  return FindWord(word) != nullptr;
 }
 
 Parsed ParseAdmin(const Program& program,
                   const std::vector<std::string>& args) {
-  if (args[1] == "attach")
-    return ParseAttach(AdminReader(program, args, AttachTable()));
-  if (args[1] == "detach")
-    return ParseDetach(AdminReader(program, args, DetachTable()));
-  return ParseStatus(AdminReader(program, args, StatusTable()));
+  const AdminWord& word = *FindWord(args[1]);
+  AdminReader reader(program, args, word.table());
+  return word.parse(reader);
 }
 
 std::optional<uint32_t> ParseSize(const std::string& text) {
@@ -295,10 +309,14 @@ void PrintAttached(const std::vector<DeviceView>& devices, AttachMode asked,
       asked == AttachMode::kGeneric
           ? ": several times slower than native"
           : ": the driver has no native XDP; several times slower";
-  for (const DeviceView& device : devices)
+  for (const DeviceView& device : devices) {
     out << absl::StreamFormat(
         "%s: attached (%s%s)\n", device.name, Name(device.mode),
         device.mode == AttachMode::kGeneric ? why_generic : "");
+    if (!device.warning.empty())
+      out << absl::StreamFormat("%s: warning: %s\n", device.name,
+                                device.warning);
+  }
 }
 
 void PrintStatus(const StatusView& status, bool all, std::ostream& out) {

@@ -217,10 +217,6 @@ absl::string_view Name(OptionId option) {
   return kOptionNames[static_cast<size_t>(option)];
 }
 
-const Rule& RuleOf(CommandId command) {
-  return kCommandRules[static_cast<size_t>(command)];
-}
-
 const Rule* TunnelRule(absl::string_view type) {
   for (const Rule& rule : kTunnelRules)
     if (type == rule.name) return &rule;
@@ -229,7 +225,8 @@ const Rule* TunnelRule(absl::string_view type) {
 
 std::optional<std::string> CheckCommand(CommandId command,
                                         const OptionSet& given) {
-  return Check(RuleOf(command), "command", given, O::kNumeric, O::kJson);
+  return Check(kCommandRules[static_cast<size_t>(command)], "command", given,
+               O::kNumeric, O::kJson);
 }
 
 std::optional<std::string> CheckTunnel(const Rule& type,

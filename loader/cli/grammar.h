@@ -130,7 +130,6 @@ struct Rule {
   OptionSet exclusive;  // at most one of these; they are allowed
 };
 
-const Rule& RuleOf(CommandId command);
 // nullptr: no such tunnel type.
 const Rule* TunnelRule(absl::string_view type);
 

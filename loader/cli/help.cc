@@ -43,8 +43,10 @@ Look:
 More:
   $ -Z [SERVICE]                        counters start at 0 again
   $ --set TCP TCPFIN UDP                idle timeouts in seconds; 0: keep
-  $ -S [-n]  |  $ -R                    save to stdout  |  restore from stdin
-  $ -h  |  $ -v                         help  |  version
+  $ -S [-n]                             save to stdout
+  $ -R                                  restore from stdin
+  $ -h                                  help
+  $ -v                                  version
 
 SERVICE     -t HOST[:PORT] (TCP) or -u HOST[:PORT] (UDP)
 SCHEDULER   rr, wrr, lc or wlc (the default)

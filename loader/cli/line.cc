@@ -15,7 +15,7 @@
 namespace xlvs {
 namespace {
 
-constexpr int64_t kMaxTimeout = 31 * 24 * 60 * 60;
+constexpr int64_t kMaxTimeout = int64_t{31} * 24 * 60 * 60;
 constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxUint = std::numeric_limits<uint32_t>::max();
 

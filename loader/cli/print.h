@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The texts that ipvsadm prints for -L and -S, to the byte, trailing blanks
-// included: scripts cut them at columns. docs of the layouts: `man ipvsadm`.
-// JSON is in json.h.
+// included: scripts cut them at columns. Not JSON: that is json.h.
 #ifndef XLVS_LOADER_CLI_PRINT_H_
 #define XLVS_LOADER_CLI_PRINT_H_
 

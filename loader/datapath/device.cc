@@ -23,17 +23,6 @@ std::string ProgramName(uint32_t id) {
   return info.name;
 }
 
-absl::StatusOr<UniqueFd> AttachInMode(uint32_t ifindex, int program_fd,
-                                      AttachMode mode) {
-  LIBBPF_OPTS(bpf_link_create_opts, options);
-  options.flags =
-      mode == AttachMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-  UniqueFd link(bpf_link_create(program_fd, static_cast<int>(ifindex), BPF_XDP,
-                                &options));
-  if (!link.valid()) return ErrnoStatus(errno, "XDP");
-  return link;
-}
-
 // What to do about a driver's refusal.
 absl::string_view Advice(const absl::Status& status) {
   if (absl::IsUnimplemented(status))
@@ -69,27 +58,14 @@ absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex) {
 }
 
 absl::StatusOr<UniqueFd> AttachProgram(uint32_t ifindex, int program_fd,
-                                       AttachMode& mode) {
-  absl::Status refusal;
-  if (mode != AttachMode::kGeneric) {
-    auto link = AttachInMode(ifindex, program_fd, AttachMode::kNative);
-    if (link.ok()) {
-      mode = AttachMode::kNative;
-      return link;
-    }
-    refusal = link.status();
-  }
-  // Only what the driver can't do at all is done without it: for any other
-  // refusal the slow way would hide what can be mended.
-  if (mode == AttachMode::kGeneric ||
-      (mode == AttachMode::kAuto && absl::IsUnimplemented(refusal))) {
-    auto link = AttachInMode(ifindex, program_fd, AttachMode::kGeneric);
-    if (link.ok()) {
-      mode = AttachMode::kGeneric;
-      return link;
-    }
-    refusal = link.status();
-  }
+                                       AttachMode mode) {
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.flags =
+      mode == AttachMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  UniqueFd link(bpf_link_create(program_fd, static_cast<int>(ifindex), BPF_XDP,
+                                &options));
+  if (link.valid()) return link;
+  const absl::Status refusal = ErrnoStatus(errno, "XDP");
   return absl::Status(refusal.code(),
                       absl::StrCat(refusal.message(), Advice(refusal)));
 }

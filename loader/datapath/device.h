@@ -20,10 +20,10 @@ absl::StatusOr<uint32_t> DeviceIndex(const std::string& device);
 // FAILED_PRECONDITION, naming the program, if one is attached.
 absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex);
 
-// Attaches the program by a link; the link's descriptor keeps it attached. On
-// return `mode` is the one that it got (kAuto becomes native or generic).
+// Attaches the program by a link, native or generic; the link's descriptor
+// keeps it attached. UNIMPLEMENTED: the driver has no native XDP.
 absl::StatusOr<UniqueFd> AttachProgram(uint32_t ifindex, int program_fd,
-                                       AttachMode& mode);
+                                       AttachMode mode);
 
 // Of a link: the device's index (0: the device is gone) and the mode.
 struct LinkState {

@@ -69,6 +69,17 @@ uint64_t MapBytes(int map_fd) {
   return 0;
 }
 
+// The kernel resolves the neighbours and sends what the fast path leaves to it,
+// if it forwards at all.
+std::string ForwardingWarning(const std::string& device) {
+  std::ifstream setting(
+      absl::StrCat("/proc/sys/net/ipv4/conf/", device, "/forwarding"));
+  std::string value;
+  if (!std::getline(setting, value) || value != "0") return "";
+  return "IPv4 forwarding is off, nothing will be balanced: "
+         "sysctl -w net.ipv4.ip_forward=1";
+}
+
 }  // namespace
 
 absl::Status PinnedHost::EnsureInstance(const AttachOptions& options) {
@@ -96,61 +107,82 @@ absl::Status PinnedHost::EnsureInstance(const AttachOptions& options) {
   return timer_runs ? absl::OkStatus() : instance_.StartTimer();
 }
 
-absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
-    const AttachOptions& options) {
-  XLVS_RETURN_IF_ERROR(CheckPrivilege());
-  XLVS_ASSIGN_OR_RETURN(const UniqueFd lock, instance_.Lock());
-
-  // First everything that can be refused without having changed anything.
-  std::vector<DeviceView> views;
+absl::StatusOr<std::vector<DeviceView>> PinnedHost::CheckDevices(
+    const std::vector<std::string>& names) const {
+  std::vector<DeviceView> devices;
   std::set<std::string> seen;
-  for (const std::string& device : options.devices) {
-    const std::string what = absl::StrCat("attach ", device);
-    if (!seen.insert(device).second)
+  for (const std::string& name : names) {
+    const std::string what = absl::StrCat("attach ", name);
+    if (!seen.insert(name).second)
       return absl::InvalidArgumentError(
           absl::StrCat(what, ": device is named twice"));
-    const auto ifindex = DeviceIndex(device);
+    const auto ifindex = DeviceIndex(name);
     if (!ifindex.ok()) return Context(ifindex.status(), what);
-    if (const auto link = instance_.OpenPin(Instance::LinkPin(device));
+    if (const auto link = instance_.OpenPin(Instance::LinkPin(name));
         link.ok()) {
       const auto state = ReadLink(link->get());
       if (state.ok() && state->ifindex == *ifindex)
         return absl::AlreadyExistsError(
             absl::StrCat(what, ": attached already"));
     }
-    if (auto status = CheckNoProgram(device, *ifindex); !status.ok())
+    if (auto status = CheckNoProgram(name, *ifindex); !status.ok())
       return Context(status, what);
-    views.push_back(
-        {.name = device, .ifindex = *ifindex, .mode = options.mode});
+    devices.push_back({.name = name,
+                       .ifindex = *ifindex,
+                       .mode = AttachMode::kNative,
+                       .warning = ForwardingWarning(name)});
   }
+  return devices;
+}
 
-  const bool existed = instance_.Exists();
-  XLVS_RETURN_IF_ERROR(EnsureInstance(options));
-  absl::Cleanup remove_new = [&] {
-    if (!existed) (void)instance_.Remove();
-  };
+absl::StatusOr<AttachMode> PinnedHost::ModeFor(AttachMode asked) const {
+  XLVS_ASSIGN_OR_RETURN(const auto attached, Devices());
+  for (const DeviceView& device : attached) {
+    if (device.ifindex == 0) continue;  // gone
+    if (asked == AttachMode::kAuto || asked == device.mode) return device.mode;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "attach: ", device.name, " is attached in ",
+        device.mode == AttachMode::kNative ? "native" : "generic",
+        " mode, and all devices of a director must be in the same one"));
+  }
+  return asked;
+}
+
+absl::StatusOr<std::vector<UniqueFd>> PinnedHost::AttachAll(
+    std::vector<DeviceView>& devices, AttachMode mode) const {
   XLVS_ASSIGN_OR_RETURN(const UniqueFd program, instance_.OpenPin("program"));
-  XLVS_ASSIGN_OR_RETURN(const UniqueFd devices, instance_.OpenPin("devices"));
-
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd ways_out, instance_.OpenPin("devices"));
+  absl::Cleanup close_ways = [&] {
+    for (const DeviceView& device : devices)
+      (void)bpf_map_delete_elem(ways_out.get(), &device.ifindex);
+  };
   // A link that is not pinned yet goes with its descriptor.
   std::vector<UniqueFd> links;
-  for (DeviceView& view : views) {
+  for (DeviceView& device : devices) {
     // The way out of a device is open before packets come in by another.
-    if (bpf_map_update_elem(devices.get(), &view.ifindex, &view.ifindex, 0) !=
-        0)
-      return ErrnoStatus(
-          errno, absl::StrCat("attach ", view.name, ": enter it as a way out"));
-    auto link = AttachProgram(view.ifindex, program.get(), view.mode);
+    if (bpf_map_update_elem(ways_out.get(), &device.ifindex, &device.ifindex,
+                            0) != 0)
+      return ErrnoStatus(errno, absl::StrCat("attach ", device.name,
+                                             ": enter it as a way out"));
+    auto link = AttachProgram(device.ifindex, program.get(), mode);
     if (!link.ok())
-      return Context(link.status(), absl::StrCat("attach ", view.name));
+      return Context(link.status(), absl::StrCat("attach ", device.name));
+    device.mode = mode;
     links.push_back(*std::move(link));
   }
+  std::move(close_ways).Cancel();
+  return links;
+}
+
+absl::Status PinnedHost::PinAll(const std::vector<DeviceView>& devices,
+                                const std::vector<UniqueFd>& links) const {
   std::vector<std::string> pinned;
   absl::Cleanup unpin = [&] {
     for (const std::string& path : pinned) unlink(path.c_str());
   };
-  for (size_t i = 0; i < views.size(); ++i) {
-    const std::string path = instance_.PathOf(Instance::LinkPin(views[i].name));
+  for (size_t i = 0; i < devices.size(); ++i) {
+    const std::string path =
+        instance_.PathOf(Instance::LinkPin(devices[i].name));
     // Of a device of this name that is gone.
     unlink(path.c_str());
     if (const int error = bpf_obj_pin(links[i].get(), path.c_str()); error != 0)
@@ -158,8 +190,31 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
     pinned.push_back(path);
   }
   std::move(unpin).Cancel();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
+    const AttachOptions& options) {
+  XLVS_RETURN_IF_ERROR(CheckPrivilege());
+  XLVS_ASSIGN_OR_RETURN(const UniqueFd lock, instance_.Lock());
+  XLVS_ASSIGN_OR_RETURN(std::vector<DeviceView> devices,
+                        CheckDevices(options.devices));
+  const bool existed = instance_.Exists();
+  XLVS_RETURN_IF_ERROR(EnsureInstance(options));
+  absl::Cleanup remove_new = [&] {
+    if (!existed) (void)instance_.Remove();
+  };
+  XLVS_ASSIGN_OR_RETURN(const AttachMode mode, ModeFor(options.mode));
+  auto links = AttachAll(
+      devices, mode == AttachMode::kGeneric ? mode : AttachMode::kNative);
+  // Only what a driver can't do at all is done without it: for any other
+  // refusal the slow way would hide what can be mended.
+  if (mode == AttachMode::kAuto && absl::IsUnimplemented(links.status()))
+    links = AttachAll(devices, AttachMode::kGeneric);
+  if (!links.ok()) return links.status();
+  XLVS_RETURN_IF_ERROR(PinAll(devices, *links));
   std::move(remove_new).Cancel();
-  return views;
+  return devices;
 }
 
 absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
@@ -189,9 +244,9 @@ absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
     if (unlink(instance_.PathOf(pin).c_str()) != 0)
       return ErrnoStatus(errno, absl::StrCat("detach ", device));
     // Held by us still: the device goes from the ways out first.
-    const auto ways = instance_.OpenPin("devices");
-    if (state.ok() && ways.ok())
-      (void)bpf_map_delete_elem(ways->get(), &state->ifindex);
+    const auto ways_out = instance_.OpenPin("devices");
+    if (state.ok() && ways_out.ok())
+      (void)bpf_map_delete_elem(ways_out->get(), &state->ifindex);
   }
   return absl::OkStatus();
 }
@@ -204,8 +259,10 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::Devices() const {
     if (device.empty()) continue;
     XLVS_ASSIGN_OR_RETURN(const UniqueFd link, instance_.OpenPin(pin));
     XLVS_ASSIGN_OR_RETURN(const LinkState state, ReadLink(link.get()));
-    views.push_back(
-        {.name = device, .ifindex = state.ifindex, .mode = state.mode});
+    views.push_back({.name = device,
+                     .ifindex = state.ifindex,
+                     .mode = state.mode,
+                     .warning = ForwardingWarning(device)});
   }
   return views;
 }

@@ -25,9 +25,21 @@ class PinnedHost : public Host {
   absl::StatusOr<std::unique_ptr<Director>> Open(bool for_writing) override;
 
  private:
+  // The devices to attach, after everything that can be refused without having
+  // changed anything.
+  absl::StatusOr<std::vector<DeviceView>> CheckDevices(
+      const std::vector<std::string>& names) const;
   // Makes the instance if there is none; checks that the sizes asked for are
   // those that it has.
   absl::Status EnsureInstance(const AttachOptions& options);
+  // The one mode of all its devices: a native program cannot send out of a
+  // device that has only generic XDP.
+  absl::StatusOr<AttachMode> ModeFor(AttachMode asked) const;
+  // Attaches all in this mode, or none. The links are not pinned yet.
+  absl::StatusOr<std::vector<UniqueFd>> AttachAll(
+      std::vector<DeviceView>& devices, AttachMode mode) const;
+  absl::Status PinAll(const std::vector<DeviceView>& devices,
+                      const std::vector<UniqueFd>& links) const;
   absl::StatusOr<std::vector<DeviceView>> Devices() const;
 
   Instance instance_;

@@ -38,6 +38,8 @@ struct DeviceView {
   std::string name;
   uint32_t ifindex = 0;  // 0: the device is gone
   AttachMode mode = AttachMode::kNative;
+  // What keeps it from working well, a sentence; mostly empty.
+  std::string warning;
 };
 
 struct EndingView {

@@ -22,9 +22,9 @@ using testing::Not;
 TEST(Attach, PassesDevicesModeAndSizes) {
   FakeHost host;
   const Outcome outcome =
-      Run(host,
-          "xlvs attach eth0 eth1 --mode native --conns 1M --services=64k "
-          "--dests 1000 --count-batch 8");
+      Call(host,
+           "xlvs attach eth0 eth1 --mode native --conns 1M --services=64k "
+           "--dests 1000 --count-batch 8");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out,
             "eth0: attached (native)\n"
@@ -40,7 +40,7 @@ TEST(Attach, PassesDevicesModeAndSizes) {
 
 TEST(Attach, LeavesDefaultsToTheHost) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "xlvs attach eth0").exit_code, 0);
+  EXPECT_EQ(Call(host, "xlvs attach eth0").exit_code, 0);
   EXPECT_EQ(host.attached_with.mode, AttachMode::kAuto);
   EXPECT_EQ(host.attached_with.conns, 0u);
   EXPECT_EQ(host.attached_with.count_batch, 0u);
@@ -49,17 +49,17 @@ TEST(Attach, LeavesDefaultsToTheHost) {
 TEST(Attach, SaysWhyItIsSlow) {
   FakeHost host;
   host.gets = AttachMode::kGeneric;
-  EXPECT_EQ(Run(host, "xlvs attach eth0").out,
+  EXPECT_EQ(Call(host, "xlvs attach eth0").out,
             "eth0: attached (generic: the driver has no native XDP; several "
             "times slower)\n");
-  EXPECT_EQ(Run(host, "xlvs attach eth0 --mode generic").out,
+  EXPECT_EQ(Call(host, "xlvs attach eth0 --mode generic").out,
             "eth0: attached (generic: several times slower than native)\n");
 }
 
 TEST(Attach, FailsWithTheHostsMessage) {
   FakeHost host;
   host.fails = absl::FailedPreconditionError("attach eth0: busy");
-  const Outcome outcome = Run(host, "xlvs attach eth0");
+  const Outcome outcome = Call(host, "xlvs attach eth0");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.err, "xlvs: attach eth0: busy\n");
   EXPECT_EQ(outcome.out, "");
@@ -88,7 +88,7 @@ TEST(Admin, ExplainsMistakes) {
   };
   for (const auto& test : kCases) {
     FakeHost host;
-    const Outcome outcome = Run(host, test.line);
+    const Outcome outcome = Call(host, test.line);
     EXPECT_EQ(outcome.exit_code, 2) << test.line;
     EXPECT_EQ(outcome.err, test.err) << test.line;
     EXPECT_EQ(outcome.out, "") << test.line;
@@ -97,11 +97,11 @@ TEST(Admin, ExplainsMistakes) {
 
 TEST(Detach, DetachesDevicesOrAll) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "xlvs detach eth0 eth1").exit_code, 0);
+  EXPECT_EQ(Call(host, "xlvs detach eth0 eth1").exit_code, 0);
   EXPECT_EQ(host.detached, "eth0,eth1");
-  EXPECT_EQ(Run(host, "xlvs detach --purge").exit_code, 0);
+  EXPECT_EQ(Call(host, "xlvs detach --purge").exit_code, 0);
   EXPECT_EQ(host.detached, " purge");
-  EXPECT_EQ(Run(host, "xlvs detach eth0 --purge").exit_code, 0);
+  EXPECT_EQ(Call(host, "xlvs detach eth0 --purge").exit_code, 0);
   EXPECT_EQ(host.detached, "eth0 purge");
 }
 
@@ -135,7 +135,7 @@ StatusView Example() {
 TEST(Status, PrintsWhatIsAttachedUsedAndCounted) {
   FakeHost host;
   host.status = Example();
-  const Outcome outcome = Run(host, "xlvs status");
+  const Outcome outcome = Call(host, "xlvs status");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out,
             "instance  xlvs (/sys/fs/bpf/xlvs)\n"
@@ -159,15 +159,15 @@ TEST(Status, PrintsWhatIsAttachedUsedAndCounted) {
 TEST(Status, ShowsZerosWhenAsked) {
   FakeHost host;
   host.status = Example();
-  EXPECT_THAT(Run(host, "xlvs status").out, Not(HasSubstr("pass_ipv6")));
-  EXPECT_THAT(Run(host, "xlvs status --all").out, HasSubstr("pass_ipv6"));
+  EXPECT_THAT(Call(host, "xlvs status").out, Not(HasSubstr("pass_ipv6")));
+  EXPECT_THAT(Call(host, "xlvs status --all").out, HasSubstr("pass_ipv6"));
 }
 
 TEST(Status, SaysWhenPacketsAreUnaccountedFor) {
   FakeHost host;
   host.status = Example();
   host.status.rx_packets = 1235;
-  EXPECT_THAT(Run(host, "xlvs status").out,
+  EXPECT_THAT(Call(host, "xlvs status").out,
               HasSubstr("balance: rx 1235 = tx 1000 + redirect 200 + pass 30 + "
                         "drop 4 MISMATCH\n"));
 }
@@ -176,19 +176,19 @@ TEST(Status, SaysWhenNothingExpires) {
   FakeHost host;
   host.status = Example();
   host.status.timer_running = false;
-  EXPECT_THAT(Run(host, "xlvs status").out, HasSubstr("NOT RUNNING"));
+  EXPECT_THAT(Call(host, "xlvs status").out, HasSubstr("NOT RUNNING"));
 }
 
 TEST(Status, EndsWith1WhenNothingIsAttached) {
   FakeHost host;
   host.status = Example();
   host.status.devices.clear();
-  const Outcome kept = Run(host, "xlvs status");
+  const Outcome kept = Call(host, "xlvs status");
   EXPECT_EQ(kept.exit_code, 1);
   EXPECT_THAT(kept.out, HasSubstr("none attached (xlvs attach DEV)\n"));
 
   host.fails = absl::NotFoundError("nothing is attached (xlvs attach DEV)");
-  const Outcome absent = Run(host, "xlvs status");
+  const Outcome absent = Call(host, "xlvs status");
   EXPECT_EQ(absent.exit_code, 1);
   EXPECT_EQ(absent.err, "xlvs: nothing is attached (xlvs attach DEV)\n");
 }
@@ -196,7 +196,7 @@ TEST(Status, EndsWith1WhenNothingIsAttached) {
 TEST(Status, PrintsJson) {
   FakeHost host;
   host.status = Example();
-  const auto json = nlohmann::json::parse(Run(host, "xlvs status --json").out);
+  const auto json = nlohmann::json::parse(Call(host, "xlvs status --json").out);
   EXPECT_EQ(json["v"], 1);
   EXPECT_EQ(json["devices"][0]["name"], "eth0");
   EXPECT_EQ(json["devices"][0]["mode"], "native");

@@ -29,8 +29,8 @@ struct Outcome {
 };
 
 // `line` starts with the program's name.
-inline Outcome Run(FakeHost& host, absl::string_view line,
-                   const std::string& input = "") {
+inline Outcome Call(FakeHost& host, absl::string_view line,
+                    const std::string& input = "") {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;

@@ -54,7 +54,8 @@ class FakeDirector : public Director {
   explicit FakeDirector(FakeState& state) : state_(state) {}
 
   absl::Status AddService(const Service& service) override {
-    if (auto status = Call("add", ToText(service)); !status.ok()) return status;
+    if (auto status = Record("add", ToText(service)); !status.ok())
+      return status;
     if (Find(service.key) != nullptr)
       return absl::AlreadyExistsError("service exists");
     state_.services.push_back({service, {}, {}, {}});
@@ -62,7 +63,7 @@ class FakeDirector : public Director {
   }
 
   absl::Status EditService(const Service& service) override {
-    if (auto status = Call("edit", ToText(service)); !status.ok())
+    if (auto status = Record("edit", ToText(service)); !status.ok())
       return status;
     ServiceView* view = Find(service.key);
     if (view == nullptr) return absl::NotFoundError("no such service");
@@ -71,7 +72,8 @@ class FakeDirector : public Director {
   }
 
   absl::Status DeleteService(const ServiceKey& key) override {
-    if (auto status = Call("delete", ToText(key)); !status.ok()) return status;
+    if (auto status = Record("delete", ToText(key)); !status.ok())
+      return status;
     const auto gone = std::remove_if(
         state_.services.begin(), state_.services.end(),
         [&](const ServiceView& view) { return view.service.key == key; });
@@ -82,13 +84,13 @@ class FakeDirector : public Director {
   }
 
   absl::Status Clear() override {
-    if (auto status = Call("clear", ""); !status.ok()) return status;
+    if (auto status = Record("clear", ""); !status.ok()) return status;
     state_.services.clear();
     return absl::OkStatus();
   }
 
   absl::Status AddDest(const ServiceKey& key, const Dest& dest) override {
-    if (auto status = Call("add-dest", ToText(key) + " -> " + ToText(dest));
+    if (auto status = Record("add-dest", ToText(key) + " -> " + ToText(dest));
         !status.ok())
       return status;
     ServiceView* view = Find(key);
@@ -101,7 +103,7 @@ class FakeDirector : public Director {
   }
 
   absl::Status EditDest(const ServiceKey& key, const Dest& dest) override {
-    if (auto status = Call("edit-dest", ToText(key) + " -> " + ToText(dest));
+    if (auto status = Record("edit-dest", ToText(key) + " -> " + ToText(dest));
         !status.ok())
       return status;
     ServiceView* view = Find(key);
@@ -114,7 +116,8 @@ class FakeDirector : public Director {
   }
 
   absl::Status DeleteDest(const ServiceKey& key, const DestKey& dest) override {
-    if (auto status = Call("delete-dest", ToText(key) + " -> " + ToText(dest));
+    if (auto status =
+            Record("delete-dest", ToText(key) + " -> " + ToText(dest));
         !status.ok())
       return status;
     ServiceView* view = Find(key);
@@ -127,7 +130,7 @@ class FakeDirector : public Director {
   }
 
   absl::Status Zero(const std::optional<ServiceKey>& key) override {
-    if (auto status = Call("zero", key ? ToText(*key) : "all"); !status.ok())
+    if (auto status = Record("zero", key ? ToText(*key) : "all"); !status.ok())
       return status;
     if (key && Find(*key) == nullptr)
       return absl::NotFoundError("no such service");
@@ -135,9 +138,9 @@ class FakeDirector : public Director {
   }
 
   absl::Status SetTimeouts(const Timeouts& timeouts) override {
-    if (auto status = Call("timeouts",
-                           absl::StrCat(timeouts.tcp_s, " ", timeouts.tcp_fin_s,
-                                        " ", timeouts.udp_s));
+    if (auto status = Record(
+            "timeouts", absl::StrCat(timeouts.tcp_s, " ", timeouts.tcp_fin_s,
+                                     " ", timeouts.udp_s));
         !status.ok())
       return status;
     state_.timeouts = timeouts;
@@ -168,7 +171,7 @@ class FakeDirector : public Director {
   }
 
  private:
-  absl::Status Call(const std::string& verb, const std::string& what) {
+  absl::Status Record(const std::string& verb, const std::string& what) {
     state_.calls.push_back(what.empty() ? verb : verb + " " + what);
     return state_.fails;
   }

@@ -30,7 +30,7 @@ TEST(Run, AddsEditsAndDeletes) {
         "ipvsadm -Z -t 1.2.3.4:80", "ipvsadm -Z", "ipvsadm --set 1 2 3",
         "ipvsadm -d -t 1.2.3.4:80 -r 10.0.0.1:8080", "ipvsadm -D -t 1.2.3.4:80",
         "ipvsadm -C"}) {
-    const Outcome outcome = Run(host, line);
+    const Outcome outcome = Call(host, line);
     EXPECT_EQ(outcome.exit_code, 0) << line << ": " << outcome.err;
     EXPECT_EQ(outcome.out, "");
   }
@@ -46,17 +46,17 @@ TEST(Run, AddsEditsAndDeletes) {
 
 TEST(Run, LocksOnlyToChange) {
   FakeHost host;
-  Run(host, "ipvsadm -Ln");
-  Run(host, "ipvsadm -Sn");
-  Run(host, kAddWeb);
+  Call(host, "ipvsadm -Ln");
+  Call(host, "ipvsadm -Sn");
+  Call(host, kAddWeb);
   EXPECT_EQ(host.opened, "rrw");
 }
 
 TEST(Run, DoesNotNeedADirectorForHelp) {
   FakeHost host;
-  Run(host, "xlvs --help");
-  Run(host, "xlvs help");
-  Run(host, "ipvsadm -v");
+  Call(host, "xlvs --help");
+  Call(host, "xlvs help");
+  Call(host, "ipvsadm -v");
   EXPECT_EQ(host.opened, "");
 }
 
@@ -78,10 +78,10 @@ TEST(Run, SaysWhatIsWrongInTheKernelsPlace) {
       {"ipvsadm -d -t 1.2.3.4:80 -r 10.0.0.9", "No such destination\n"},
   };
   FakeHost host;
-  ASSERT_EQ(Run(host, kAddWeb).exit_code, 0);
-  ASSERT_EQ(Run(host, kAddReal).exit_code, 0);
+  ASSERT_EQ(Call(host, kAddWeb).exit_code, 0);
+  ASSERT_EQ(Call(host, kAddReal).exit_code, 0);
   for (const auto& test : kCases) {
-    const Outcome outcome = Run(host, test.line);
+    const Outcome outcome = Call(host, test.line);
     EXPECT_EQ(outcome.exit_code, 255) << test.line;
     EXPECT_EQ(outcome.err, test.err) << test.line;
   }
@@ -92,7 +92,7 @@ TEST(Run, SaysThatRootIsNeeded) {
   host.state.fails =
       absl::PermissionDeniedError("bpf: Operation not permitted");
   for (const char* line : {kAddWeb, kAddReal, "ipvsadm -C", "ipvsadm -Z"}) {
-    const Outcome outcome = Run(host, line);
+    const Outcome outcome = Call(host, line);
     EXPECT_EQ(outcome.exit_code, 255);
     EXPECT_EQ(outcome.err, "Permission denied (you must be root)\n");
   }
@@ -102,7 +102,7 @@ TEST(Run, PassesOnWhatIpvsadmHasNoWordsFor) {
   FakeHost host;
   host.state.fails =
       absl::ResourceExhaustedError("services: 4096 of 4096 used");
-  const Outcome outcome = Run(host, "xlvs -A -t 1.2.3.4:80");
+  const Outcome outcome = Call(host, "xlvs -A -t 1.2.3.4:80");
   EXPECT_EQ(outcome.exit_code, 255);
   EXPECT_EQ(outcome.err, "xlvs: services: 4096 of 4096 used\n");
 }
@@ -110,7 +110,7 @@ TEST(Run, PassesOnWhatIpvsadmHasNoWordsFor) {
 TEST(Run, DoesNotMistakeAnyPreconditionForAMissingService) {
   FakeHost host;
   host.state.fails = absl::FailedPreconditionError("other layout");
-  EXPECT_EQ(Run(host, kAddReal).err, "ipvsadm: other layout\n");
+  EXPECT_EQ(Call(host, kAddReal).err, "ipvsadm: other layout\n");
 }
 
 TEST(Run, EndsWith2WhenNothingIsAttached) {
@@ -118,7 +118,7 @@ TEST(Run, EndsWith2WhenNothingIsAttached) {
   host.fails =
       absl::FailedPreconditionError("nothing is attached (xlvs attach DEV)");
   for (const char* line : {"ipvsadm -L", kAddWeb, "ipvsadm -S", "ipvsadm -R"}) {
-    const Outcome outcome = Run(host, line, "-C\n-C\n");
+    const Outcome outcome = Call(host, line, "-C\n-C\n");
     EXPECT_EQ(outcome.exit_code, 2) << line;
     EXPECT_EQ(outcome.err, "ipvsadm: nothing is attached (xlvs attach DEV)\n");
     EXPECT_EQ(outcome.out, "");
@@ -128,18 +128,18 @@ TEST(Run, EndsWith2WhenNothingIsAttached) {
 TEST(Run, EndsWith255WhenTheDirectorCannotBeOpened) {
   FakeHost host;
   host.fails = absl::PermissionDeniedError("open");
-  EXPECT_EQ(Run(host, "ipvsadm -L").exit_code, 255);
+  EXPECT_EQ(Call(host, "ipvsadm -L").exit_code, 255);
   host.fails = absl::InternalError("map: Input/output error");
-  const Outcome outcome = Run(host, "ipvsadm -L");
+  const Outcome outcome = Call(host, "ipvsadm -L");
   EXPECT_EQ(outcome.exit_code, 255);
   EXPECT_EQ(outcome.err, "ipvsadm: map: Input/output error\n");
 }
 
 TEST(Run, ListsTheWholeTable) {
   FakeHost host;
-  Run(host, kAddWeb);
-  Run(host, kAddReal);
-  const Outcome outcome = Run(host, "ipvsadm -Ln");
+  Call(host, kAddWeb);
+  Call(host, kAddReal);
+  const Outcome outcome = Call(host, "ipvsadm -Ln");
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(
       outcome.out,
@@ -153,10 +153,10 @@ TEST(Run, ListsTheWholeTable) {
 
 TEST(Run, ListsOneServiceWithoutTheTableLine) {
   FakeHost host;
-  Run(host, kAddWeb);
-  Run(host, "ipvsadm -A -u 1.2.3.4:53");
+  Call(host, kAddWeb);
+  Call(host, "ipvsadm -A -u 1.2.3.4:53");
   EXPECT_EQ(
-      Run(host, "ipvsadm -Ln -t 1.2.3.4:80").out,
+      Call(host, "ipvsadm -Ln -t 1.2.3.4:80").out,
       "Prot LocalAddress:Port Scheduler Flags\n"
       "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
       "TCP  1.2.3.4:80 rr\n");
@@ -164,7 +164,7 @@ TEST(Run, ListsOneServiceWithoutTheTableLine) {
 
 TEST(Run, EndsWith1WhenTheServiceToListIsMissing) {
   FakeHost host;
-  const Outcome outcome = Run(host, "ipvsadm -Ln -t 1.2.3.4:80");
+  const Outcome outcome = Call(host, "ipvsadm -Ln -t 1.2.3.4:80");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.err, "No such service\n");
   EXPECT_EQ(outcome.out, "");
@@ -172,30 +172,30 @@ TEST(Run, EndsWith1WhenTheServiceToListIsMissing) {
 
 TEST(Run, SortsUnlessTold) {
   FakeHost host;
-  Run(host, "ipvsadm -A -t 10.0.0.2:80");
-  Run(host, "ipvsadm -A -t 10.0.0.1:80");
-  EXPECT_THAT(Run(host, "ipvsadm -Ln").out,
+  Call(host, "ipvsadm -A -t 10.0.0.2:80");
+  Call(host, "ipvsadm -A -t 10.0.0.1:80");
+  EXPECT_THAT(Call(host, "ipvsadm -Ln").out,
               HasSubstr("10.0.0.1:80 wlc\nTCP  10.0.0.2:80 wlc\n"));
-  EXPECT_THAT(Run(host, "ipvsadm -Ln --nosort").out,
+  EXPECT_THAT(Call(host, "ipvsadm -Ln --nosort").out,
               HasSubstr("10.0.0.2:80 wlc\nTCP  10.0.0.1:80 wlc\n"));
 }
 
 TEST(Run, ListsTimeoutsAndNoDaemons) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "ipvsadm -L --timeout").out,
+  EXPECT_EQ(Call(host, "ipvsadm -L --timeout").out,
             "Timeout (tcp tcpfin udp): 900 120 300\n");
-  const Outcome daemons = Run(host, "ipvsadm -L --daemon");
+  const Outcome daemons = Call(host, "ipvsadm -L --daemon");
   EXPECT_EQ(daemons.exit_code, 0);
   EXPECT_EQ(daemons.out, "");
 }
 
 TEST(Run, ListsServicesAsJson) {
   FakeHost host;
-  Run(host, kAddWeb);
-  Run(host, kAddReal);
+  Call(host, kAddWeb);
+  Call(host, kAddReal);
   host.state.services[0].dests[0].active_conns = 7;
   host.state.services[0].counters = {1, 2, 3, 18446744073709551615u, 5};
-  const Outcome outcome = Run(host, "xlvs -L --json");
+  const Outcome outcome = Call(host, "xlvs -L --json");
   EXPECT_EQ(outcome.exit_code, 0);
   const auto json = nlohmann::json::parse(outcome.out);
   EXPECT_EQ(json["v"], 1);
@@ -219,7 +219,7 @@ TEST(Run, ListsConnsAsJson) {
   host.state.conns = {{Protocol::kUdp, 30, "UDP", *IpAddr::Parse("10.1.0.1"),
                        1234, *IpAddr::Parse("1.2.3.4"), 53,
                        *IpAddr::Parse("10.0.0.1"), 5353}};
-  const auto json = nlohmann::json::parse(Run(host, "xlvs -Lc --json").out);
+  const auto json = nlohmann::json::parse(Call(host, "xlvs -Lc --json").out);
   EXPECT_EQ(json["v"], 1);
   const auto& conn = json["conns"][0];
   EXPECT_EQ(conn["protocol"], "udp");
@@ -232,44 +232,45 @@ TEST(Run, ListsConnsAsJson) {
 
 TEST(Run, ListsEmptyTablesAsJson) {
   FakeHost host;
-  EXPECT_EQ(nlohmann::json::parse(Run(host, "xlvs -L --json").out)["services"],
+  EXPECT_EQ(nlohmann::json::parse(Call(host, "xlvs -L --json").out)["services"],
             nlohmann::json::array());
-  EXPECT_EQ(nlohmann::json::parse(Run(host, "xlvs -Lc --json").out)["conns"],
+  EXPECT_EQ(nlohmann::json::parse(Call(host, "xlvs -Lc --json").out)["conns"],
             nlohmann::json::array());
-  EXPECT_EQ(nlohmann::json::parse(
-                Run(host, "xlvs -L --timeout --json").out)["timeouts"]["tcp_s"],
-            900);
+  EXPECT_EQ(
+      nlohmann::json::parse(
+          Call(host, "xlvs -L --timeout --json").out)["timeouts"]["tcp_s"],
+      900);
 }
 
 TEST(Run, TellsItsVersionUnderBothNames) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "/sbin/ipvsadm -v").out,
+  EXPECT_EQ(Call(host, "/sbin/ipvsadm -v").out,
             "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n");
-  EXPECT_EQ(Run(host, "xlvs --version").out,
+  EXPECT_EQ(Call(host, "xlvs --version").out,
             "xlvs 0.1.0 (ipvsadm 1.31 compatible)\n");
 }
 
 TEST(Run, HelpFits80ColumnsAndShowsTheWay) {
   FakeHost host;
   for (const char* line : {"xlvs help", "xlvs --help", "ipvsadm -h"}) {
-    const Outcome outcome = Run(host, line);
+    const Outcome outcome = Call(host, line);
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_EQ(outcome.err, "");
     for (absl::string_view row : absl::StrSplit(outcome.out, '\n'))
       EXPECT_LE(row.size(), 80u) << row;
   }
-  const std::string help = Run(host, "xlvs help").out;
+  const std::string help = Call(host, "xlvs help").out;
   EXPECT_THAT(help, HasSubstr("xlvs attach DEV"));
   EXPECT_THAT(help, HasSubstr("xlvs -A -t 192.0.2.1:80 -s rr\n"));
   EXPECT_THAT(help,
               HasSubstr("xlvs -a -t 192.0.2.1:80 -r 10.0.0.11:8080 -m\n"));
-  EXPECT_THAT(Run(host, "ipvsadm -h").out, testing::Not(HasSubstr("attach")));
+  EXPECT_THAT(Call(host, "ipvsadm -h").out, testing::Not(HasSubstr("attach")));
 }
 
 TEST(Run, HasNoWordsOfItsOwnAsIpvsadm) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "ipvsadm attach eth0").exit_code, 255);
-  EXPECT_EQ(Run(host, "ipvsadm help").exit_code, 255);
+  EXPECT_EQ(Call(host, "ipvsadm attach eth0").exit_code, 255);
+  EXPECT_EQ(Call(host, "ipvsadm help").exit_code, 255);
 }
 
 TEST(Save, ComesBackThroughRestore) {
@@ -279,8 +280,8 @@ TEST(Save, ComesBackThroughRestore) {
         "ipvsadm -a -t 1.2.3.4:80 -r 10.0.0.2:8080 -m -w 7",
         "ipvsadm -a -t 1.2.3.4:80 -r 10.0.0.1:8080 -m -w 0",
         "ipvsadm -a -u 1.2.3.4:53 -r 10.0.0.1 -m"})
-    ASSERT_EQ(Run(host, line).exit_code, 0) << line;
-  const std::string saved = Run(host, "ipvsadm -Sn").out;
+    ASSERT_EQ(Call(host, line).exit_code, 0) << line;
+  const std::string saved = Call(host, "ipvsadm -Sn").out;
   EXPECT_EQ(saved,
             "-A -t 1.2.3.4:80 -s wrr\n"
             "-a -t 1.2.3.4:80 -r 10.0.0.1:8080 -m -w 0\n"
@@ -288,28 +289,28 @@ TEST(Save, ComesBackThroughRestore) {
             "-A -u 1.2.3.4:53 -s lc\n"
             "-a -u 1.2.3.4:53 -r 10.0.0.1:53 -m -w 1\n");
   FakeHost other;
-  const Outcome restored = Run(other, "ipvsadm -R", saved);
+  const Outcome restored = Call(other, "ipvsadm -R", saved);
   EXPECT_EQ(restored.exit_code, 0) << restored.err;
-  EXPECT_EQ(Run(other, "ipvsadm -Sn").out, saved);
+  EXPECT_EQ(Call(other, "ipvsadm -Sn").out, saved);
 }
 
 TEST(Restore, OpensTheDirectorOnce) {
   FakeHost host;
-  Run(host, "ipvsadm -R", "-A -t 1.2.3.4:80\n-L -n\n-C\n");
+  Call(host, "ipvsadm -R", "-A -t 1.2.3.4:80\n-L -n\n-C\n");
   EXPECT_EQ(host.opened, "w");
 }
 
 TEST(Restore, ClearsNothingByItself) {
   FakeHost host;
-  Run(host, "ipvsadm -R", "-A -t 1.2.3.4:80\n");
+  Call(host, "ipvsadm -R", "-A -t 1.2.3.4:80\n");
   EXPECT_THAT(host.state.calls, ElementsAre("add tcp 1.2.3.4:80 wlc"));
 }
 
 TEST(Restore, SkipsBlankLinesAndTheProgramsName) {
   FakeHost host;
-  const Outcome outcome = Run(host, "xlvs -R",
-                              "\n  \t\nipvsadm -A -t 1.2.3.4:80\r\n"
-                              "xlvs\t-A -t 1.2.3.4:81\nipvsadm\n");
+  const Outcome outcome = Call(host, "xlvs -R",
+                               "\n  \t\nipvsadm -A -t 1.2.3.4:80\r\n"
+                               "xlvs\t-A -t 1.2.3.4:81\nipvsadm\n");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(host.state.calls,
               ElementsAre("add tcp 1.2.3.4:80 wlc", "add tcp 1.2.3.4:81 wlc"));
@@ -317,7 +318,7 @@ TEST(Restore, SkipsBlankLinesAndTheProgramsName) {
 
 TEST(Restore, TakesALastLineWithoutNewline) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "ipvsadm -R", "-C").exit_code, 0);
+  EXPECT_EQ(Call(host, "ipvsadm -R", "-C").exit_code, 0);
   EXPECT_THAT(host.state.calls, ElementsAre("clear"));
 }
 
@@ -342,7 +343,7 @@ TEST(Restore, GivesUpAtMistakes) {
   };
   for (const auto& test : kCases) {
     FakeHost host;
-    const Outcome outcome = Run(host, "ipvsadm -R", test.input);
+    const Outcome outcome = Call(host, "ipvsadm -R", test.input);
     EXPECT_EQ(outcome.exit_code, test.exit_code) << test.input;
     EXPECT_EQ(outcome.err, test.err) << test.input;
     EXPECT_THAT(host.state.calls, IsEmpty()) << test.input;
@@ -351,11 +352,11 @@ TEST(Restore, GivesUpAtMistakes) {
 
 TEST(Restore, GoesOnAfterErrorsOfTheKernelAndOfPopt) {
   FakeHost host;
-  const Outcome outcome = Run(host, "ipvsadm -R",
-                              "-D -t 1.2.3.4:80\n"
-                              "-A -t\n"
-                              "-A -t 1.2.3.4:80 -s bogus\n"
-                              "-C\n");
+  const Outcome outcome = Call(host, "ipvsadm -R",
+                               "-D -t 1.2.3.4:80\n"
+                               "-A -t\n"
+                               "-A -t 1.2.3.4:80 -s bogus\n"
+                               "-C\n");
   EXPECT_EQ(outcome.exit_code, 0);  // the last line's
   EXPECT_EQ(outcome.err,
             "No such service\n"
@@ -366,13 +367,14 @@ TEST(Restore, GoesOnAfterErrorsOfTheKernelAndOfPopt) {
 
 TEST(Restore, EndsAsItsLastLine) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "ipvsadm -R", "-C\n-D -t 1.2.3.4:80\n\n").exit_code, 255);
+  EXPECT_EQ(Call(host, "ipvsadm -R", "-C\n-D -t 1.2.3.4:80\n\n").exit_code,
+            255);
 }
 
 TEST(Restore, IsNoSuccessWhenALineIsNotSupported) {
   FakeHost host;
   const Outcome outcome =
-      Run(host, "ipvsadm -R", "-A -t 1.2.3.4:80 -p 60\n-C\n");
+      Call(host, "ipvsadm -R", "-A -t 1.2.3.4:80 -p 60\n-C\n");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.err, "ipvsadm: -p (persistence) is not supported yet\n");
   EXPECT_THAT(host.state.calls, ElementsAre("clear"));
@@ -380,15 +382,15 @@ TEST(Restore, IsNoSuccessWhenALineIsNotSupported) {
 
 TEST(SaveWrapper, SavesWithOrWithoutNames) {
   FakeHost host;
-  Run(host, kAddWeb);
-  const Outcome outcome = Run(host, "/usr/sbin/ipvsadm-save -n");
+  Call(host, kAddWeb);
+  const Outcome outcome = Call(host, "/usr/sbin/ipvsadm-save -n");
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.out, "-A -t 1.2.3.4:80 -s rr\n");
 }
 
 TEST(SaveWrapper, ExplainsItselfAtOtherOptions) {
   FakeHost host;
-  const Outcome outcome = Run(host, "ipvsadm-save --numeric");
+  const Outcome outcome = Call(host, "ipvsadm-save --numeric");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.out, "");
   EXPECT_THAT(outcome.err, HasSubstr("ipvsadm-save [-n]"));
@@ -396,10 +398,10 @@ TEST(SaveWrapper, ExplainsItselfAtOtherOptions) {
 
 TEST(RestoreWrapper, ClearsFirstAndDropsComments) {
   FakeHost host;
-  Run(host, "ipvsadm -A -t 9.9.9.9:80");
+  Call(host, "ipvsadm -A -t 9.9.9.9:80");
   host.state.calls.clear();
   const Outcome outcome =
-      Run(host, "ipvsadm-restore", "# web\n-A -t 1.2.3.4:80\n#-C\n");
+      Call(host, "ipvsadm-restore", "# web\n-A -t 1.2.3.4:80\n#-C\n");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(host.state.calls, ElementsAre("clear", "add tcp 1.2.3.4:80 wlc"));
   EXPECT_EQ(host.opened, "ww");  // one for the command before, one for this
@@ -407,7 +409,7 @@ TEST(RestoreWrapper, ClearsFirstAndDropsComments) {
 
 TEST(RestoreWrapper, SpeaksAsIpvsadm) {
   FakeHost host;
-  EXPECT_EQ(Run(host, "ipvsadm-restore", "foo\n").err,
+  EXPECT_EQ(Call(host, "ipvsadm-restore", "foo\n").err,
             "Try `ipvsadm -h' or 'ipvsadm --help' for more information.\n");
 }
 

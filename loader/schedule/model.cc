@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/schedule/model.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace xlvs {
+
+size_t SchedulerModel::IndexOf(int id) const {
+  return std::find_if(nodes_.begin(), nodes_.end(),
+                      [id](const Node& node) { return node.id == id; }) -
+         nodes_.begin();
+}
+
+void SchedulerModel::SetScheduler(Scheduler scheduler) {
+  if (scheduler == scheduler_ && !nodes_.empty()) return;
+  scheduler_ = scheduler;
+  cursor_ = kHead;
+  current_weight_ = 0;  // Changed() makes it the highest
+  Changed();
+}
+
+void SchedulerModel::Add(int id, uint32_t weight) {
+  nodes_.insert(nodes_.begin(), Node{.id = id, .weight = weight});
+  Changed();
+}
+
+void SchedulerModel::Edit(int id, uint32_t weight) {
+  nodes_[IndexOf(id)].weight = weight;
+  Changed();
+}
+
+void SchedulerModel::Delete(int id) {
+  const size_t index = IndexOf(id);
+  if (cursor_ == id) cursor_ = index == 0 ? kHead : nodes_[index - 1].id;
+  nodes_.erase(nodes_.begin() + index);
+  Changed();
+}
+
+void SchedulerModel::Count(int id, int active, int inactive) {
+  const size_t index = IndexOf(id);
+  if (index == nodes_.size()) return;  // deleted meanwhile
+  nodes_[index].active += active;
+  nodes_[index].inactive += inactive;
+}
+
+void SchedulerModel::Changed() {
+  if (scheduler_ != Scheduler::kWrr) return;
+  cursor_ = kHead;
+  int64_t divisor = 0;
+  int64_t highest = 0;
+  for (const Node& node : nodes_) {
+    if (node.weight > 0) divisor = std::gcd(divisor, node.weight);
+    highest = std::max(highest, node.weight);
+  }
+  step_ = divisor > 0 ? divisor : 1;
+  max_weight_ = highest > 0 ? highest - (step_ - 1) : 0;
+  if (current_weight_ > max_weight_ || current_weight_ == 0)
+    current_weight_ = max_weight_;
+  else if (step_ > 1)
+    current_weight_ = current_weight_ / step_ * step_ + 1;
+}
+
+std::optional<int> SchedulerModel::Pick() {
+  switch (scheduler_) {
+    case Scheduler::kRr:
+      return PickInTurn();
+    case Scheduler::kWrr:
+      return PickInTurnByWeight();
+    case Scheduler::kLc:
+      return PickLeastLoaded(/*weighted=*/false);
+    case Scheduler::kWlc:
+      return PickLeastLoaded(/*weighted=*/true);
+  }
+  return std::nullopt;
+}
+
+// Once round the list, from the node after the cursor to the cursor itself.
+std::optional<int> SchedulerModel::PickInTurn() {
+  const size_t first = AfterCursor();
+  for (size_t step = 0; step < nodes_.size(); ++step) {
+    const Node& node = nodes_[(first + step) % nodes_.size()];
+    if (node.weight > 0) return cursor_ = node.id;
+  }
+  return std::nullopt;
+}
+
+std::optional<int> SchedulerModel::PickInTurnByWeight() {
+  if (max_weight_ == 0) return std::nullopt;
+  size_t index = AfterCursor();
+  while (true) {
+    for (; index < nodes_.size(); ++index)
+      if (nodes_[index].weight >= current_weight_)
+        return cursor_ = nodes_[index].id;
+    index = 0;
+    current_weight_ -= step_;
+    if (current_weight_ <= 0) current_weight_ = max_weight_;
+  }
+}
+
+std::optional<int> SchedulerModel::PickLeastLoaded(bool weighted) const {
+  const Node* least = nullptr;
+  const auto overhead = [](const Node& node) {
+    return node.active * 256 + node.inactive;
+  };
+  for (const Node& node : nodes_) {
+    if (node.weight == 0) continue;
+    if (least == nullptr || overhead(*least) * (weighted ? node.weight : 1) >
+                                overhead(node) * (weighted ? least->weight : 1))
+      least = &node;
+  }
+  if (least == nullptr) return std::nullopt;
+  return least->id;
+}
+
+}  // namespace xlvs

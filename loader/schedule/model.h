@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// IPVS's schedulers once more, as the kernel has them: a list of dests with a
+// cursor, picked from one at a time (ip_vs_rr.c, ip_vs_wrr.c, ip_vs_lc.c,
+// ip_vs_wlc.c of Linux 6.12). Pure, and independent of how bpf/schedule/ does
+// it: tests hold the two against each other. Not for the packet path.
+#ifndef XLVS_LOADER_SCHEDULE_MODEL_H_
+#define XLVS_LOADER_SCHEDULE_MODEL_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "loader/model/service.h"
+
+namespace xlvs {
+
+class SchedulerModel {
+ public:
+  explicit SchedulerModel(Scheduler scheduler) { SetScheduler(scheduler); }
+
+  // Another scheduler starts anew; the same one goes on.
+  void SetScheduler(Scheduler scheduler);
+  // `id`s are the caller's. A new dest goes to the head of the list.
+  void Add(int id, uint32_t weight);
+  void Edit(int id, uint32_t weight);
+  void Delete(int id);
+  // Connections of a dest, as lc and wlc see them.
+  void Count(int id, int active, int inactive);
+
+  // The dest for a new connection; nullopt if none has a weight.
+  std::optional<int> Pick();
+
+ private:
+  struct Node {
+    int id;
+    int64_t weight;
+    int64_t active = 0;
+    int64_t inactive = 0;
+  };
+  // The cursor rests on a node's id, or before the head of the list.
+  static constexpr int kHead = -1;
+
+  size_t IndexOf(int id) const;
+  size_t AfterCursor() const {
+    return cursor_ == kHead ? 0 : IndexOf(cursor_) + 1;
+  }
+  void Changed();  // wrr: marks again
+  std::optional<int> PickInTurn();
+  std::optional<int> PickInTurnByWeight();
+  std::optional<int> PickLeastLoaded(bool weighted) const;
+
+  Scheduler scheduler_ = Scheduler::kRr;
+  std::vector<Node> nodes_;  // head first
+  int cursor_ = kHead;
+  int64_t current_weight_ = 0;  // wrr: cw
+  int64_t max_weight_ = 0;      // wrr: mw
+  int64_t step_ = 1;            // wrr: di
+};
+
+}  // namespace xlvs
+
+#endif  // XLVS_LOADER_SCHEDULE_MODEL_H_
