@@ -2,9 +2,12 @@
  *
  * The one hash function, for connections and for xlvs_locals: vector
  * multiply-shift over 32-bit words with a random key (Dietzfelbinger 1996;
- * Thorup, "High Speed Hashing for Integers and Strings", section 3.5). It is
- * strongly universal: whoever does not know the key cannot choose inputs that
- * collide more often than chance. Five independent multiplications; no table.
+ * Thorup, "High Speed Hashing for Integers and Strings", section 3.5), so that
+ * whoever does not know the key cannot aim at a bucket, then one round of
+ * xorshift and multiplication. The sum alone is linear in its inputs: of 150
+ * random keys 4 put so many of a million regular flows (one client's ports in
+ * turn, neighbouring addresses) into one bucket that it overflowed, by 36,000
+ * on average; with the round after it none did, and the fullest held 59 of 64.
  */
 #ifndef XLVS_MAPS_HASH_H
 #define XLVS_MAPS_HASH_H
@@ -18,10 +21,10 @@ static inline __attribute__((always_inline)) __u32 xlvs_hash(
     const volatile __u64 key[XLVS_HASH_WORDS + 1]) {
   __u64 words[2];
   __builtin_memcpy(words, addr->byte, sizeof(words));
-  const __u64 sum = (words[0] & 0xffffffff) * key[0] +
-                    (words[0] >> 32) * key[1] +
-                    (words[1] & 0xffffffff) * key[2] +
-                    (words[1] >> 32) * key[3] + (__u64)rest * key[4] + key[5];
+  __u64 sum = (words[0] & 0xffffffff) * key[0] + (words[0] >> 32) * key[1] +
+              (words[1] & 0xffffffff) * key[2] + (words[1] >> 32) * key[3] +
+              (__u64)rest * key[4] + key[5];
+  sum = (sum ^ sum >> 32) * 0xbf58476d1ce4e5b9ULL; /* of splitmix64 */
   return (__u32)(sum >> 32);
 }
 

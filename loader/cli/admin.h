@@ -35,7 +35,8 @@ std::optional<uint32_t> ParseSize(const std::string& text);
 
 absl::string_view Name(AttachMode mode);
 
-// attach's answer, a line a device. `asked` is the mode that the user wanted.
+// attach's answer, a line a device and one more for a warning. `asked` is the
+// mode that the user wanted.
 void PrintAttached(const std::vector<DeviceView>& devices, AttachMode asked,
                    std::ostream& out);
 // `all`: also endings that no packet met.

@@ -113,7 +113,8 @@ std::string StatusJson(const StatusView& status) {
   for (const DeviceView& device : status.devices)
     devices.push_back({{"name", device.name},
                        {"ifindex", device.ifindex},
-                       {"mode", Text(Name(device.mode))}});
+                       {"mode", Text(Name(device.mode))},
+                       {"warning", device.warning}});
   Json endings = Json::array();
   for (const EndingView& ending : status.endings)
     endings.push_back({{"name", ending.name},

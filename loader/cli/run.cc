@@ -167,6 +167,11 @@ int Runner::SayKernel(const absl::Status& status, const Texts& texts) {
     return Say(texts.not_found, kExitFailure);
   if (absl::IsAlreadyExists(status) && texts.already_exists != nullptr)
     return Say(texts.already_exists, kExitFailure);
+  if (absl::IsInvalidArgument(status))
+    return Say(
+        "Invalid operation.  Possibly wrong module version, address not "
+        "unicast, ...",
+        kExitFailure);
   if (texts.of_dest && IsMissingService(status))
     return Say("Service not defined", kExitFailure);
   return SayStatus(status, kExitFailure);

@@ -56,6 +56,16 @@ TEST(Attach, SaysWhyItIsSlow) {
             "eth0: attached (generic: several times slower than native)\n");
 }
 
+TEST(Attach, PassesOnWarnings) {
+  FakeHost host;
+  host.warning = "tx checksums are on";
+  const Outcome outcome = Call(host, "xlvs attach eth0");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.out,
+            "eth0: attached (native)\n"
+            "eth0: warning: tx checksums are on\n");
+}
+
 TEST(Attach, FailsWithTheHostsMessage) {
   FakeHost host;
   host.fails = absl::FailedPreconditionError("attach eth0: busy");
@@ -109,8 +119,8 @@ StatusView Example() {
   StatusView status;
   status.instance = "xlvs";
   status.pin_path = "/sys/fs/bpf/xlvs";
-  status.devices = {{"eth0", 2, AttachMode::kNative},
-                    {"eth1", 0, AttachMode::kGeneric}};
+  status.devices = {{"eth0", 2, AttachMode::kNative, ""},
+                    {"eth1", 0, AttachMode::kGeneric, ""}};
   status.services = 2;
   status.services_max = 4096;
   status.dests = 3;
@@ -154,6 +164,16 @@ TEST(Status, PrintsWhatIsAttachedUsedAndCounted) {
             "pass_not_ip                  30  not IPv4 (ARP, ...)\n"
             "drop_table_full               4  connection table full\n"
             "balance: rx 1234 = tx 1000 + redirect 200 + pass 30 + drop 4\n");
+}
+
+TEST(Status, RepeatsWarnings) {
+  FakeHost host;
+  host.status = Example();
+  host.status.devices[0].warning = "tx checksums are on";
+  EXPECT_THAT(Call(host, "xlvs status").out,
+              HasSubstr("devices   eth0 (native)\n"
+                        "          warning: tx checksums are on\n"
+                        "          eth1 "));
 }
 
 TEST(Status, ShowsZerosWhenAsked) {

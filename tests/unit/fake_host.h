@@ -199,9 +199,14 @@ class FakeHost : public Host {
     attached_with = options;
     if (!fails.ok()) return fails;
     std::vector<DeviceView> views;
-    for (const std::string& device : options.devices)
-      views.push_back(
-          {device, 2, options.mode == AttachMode::kAuto ? gets : options.mode});
+    for (const std::string& device : options.devices) {
+      DeviceView view;
+      view.name = device;
+      view.ifindex = 2;
+      view.mode = options.mode == AttachMode::kAuto ? gets : options.mode;
+      view.warning = warning;
+      views.push_back(view);
+    }
     return views;
   }
 
@@ -225,6 +230,7 @@ class FakeHost : public Host {
   FakeState state;
   absl::Status fails;  // if not OK, every call of Host ends with it
   AttachMode gets = AttachMode::kNative;  // what kAuto leads to
+  std::string warning;                    // of every attached device
   AttachOptions attached_with;
   std::string detached;
   StatusView status;
