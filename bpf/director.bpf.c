@@ -21,12 +21,14 @@
 #define XLVS_INSERT_ATTEMPTS 4
 #define XLVS_FTP_DATA_PORT 20
 
-/* The first packet of a connection: a service, a dest, a new record. On next,
- * `found` is the connection, just made or just made by another CPU. */
+/* The first packet of a connection: a service, a dest, a new record. `reused`:
+ * `found` is the connection that it takes the place of; a scheduler still
+ * counts it, as in IPVS. On next, `found` is the connection, made here or, just
+ * now, by another CPU. */
 static __always_inline enum xlvs_step xlvs_new_conn(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
     const struct xlvs_control* control, struct xlvs_place* place, __u32 inserts,
-    struct xlvs_found* found) {
+    bool reused, struct xlvs_found* found) {
   /* Never begun with anything but a SYN (ip_vs_proto_tcp.c). */
   if (pkt->l4_proto == IPPROTO_TCP && pkt->tcp_event != XLVS_TCP_syn)
     return XLVS_STEP_pass_no_conn;
@@ -39,6 +41,7 @@ static __always_inline enum xlvs_step xlvs_new_conn(
     return XLVS_STEP_drop_internal;
   const __u16 nexthop = xlvs_nexthop_learn(ctx, headers.eth);
   const __u32 dest = xlvs_schedule(service->id);
+  if (reused) xlvs_conn_end(*place, found);
   if (!dest) return XLVS_STEP_tx_icmp_port_unreach;
 
   const __u8 state = xlvs_state_after(pkt, XLVS_TO_DEST, XLVS_CONN_tcp_none);
@@ -65,6 +68,7 @@ static __always_inline enum xlvs_step xlvs_new_conn(
       if (!bucket || !found->dest) return XLVS_STEP_drop_internal;
       found->conn = &bucket->conn[insert.ret_slot % XLVS_CONNS_PER_BUCKET];
       found->dest_id = dest;
+      found->slot = insert.ret_slot;
       found->vport = pkt->dport;
       found->life = insert.life;
       return XLVS_STEP_next;
@@ -89,20 +93,18 @@ static __always_inline enum xlvs_step xlvs_to_dest(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
     const struct xlvs_control* control, __u32* ret_mtu) {
   struct xlvs_place place;
-  struct xlvs_found found;
+  struct xlvs_found found = {};
   __u32 inserts = 0;
-  bool known = xlvs_conn_find(pkt, XLVS_TO_DEST, &place, &inserts, &found);
-  if (known && xlvs_is_reused(pkt, &found)) {
-    xlvs_conn_end(pkt, place, &found);
-    known = xlvs_conn_find(pkt, XLVS_TO_DEST, &place, &inserts, &found);
-  }
-  if (known) {
+  const bool known =
+      xlvs_conn_find(pkt, XLVS_TO_DEST, &place, &inserts, &found);
+  const bool reused = known && xlvs_is_reused(pkt, &found);
+  if (known && !reused) {
     if (found.dest->state != XLVS_DEST_available)
       return XLVS_STEP_drop_dest_removed;
     xlvs_conn_advance(pkt, XLVS_TO_DEST, place, &found, control);
   } else {
     const enum xlvs_step step =
-        xlvs_new_conn(ctx, pkt, control, &place, inserts, &found);
+        xlvs_new_conn(ctx, pkt, control, &place, inserts, reused, &found);
     if (step != XLVS_STEP_next) return step;
   }
   xlvs_count_in(found.dest_id, pkt->ip_bytes);
@@ -125,7 +127,7 @@ static __always_inline enum xlvs_step xlvs_to_dest(
   if (!xlvs_headers(ctx, pkt->l4_proto, &headers))
     return XLVS_STEP_drop_internal;
   xlvs_masq(&headers, pkt->l4_proto, XLVS_TO_DEST, &found.dest->daddr,
-            found.dest->dport ? found.dest->dport : found.vport);
+            xlvs_dport(found.dest, found.vport));
   /* Rewritten, the kernel can take it from here, TTL included. */
   if (step != XLVS_STEP_next) return step;
   xlvs_decrement_ttl(headers.ip);
@@ -142,8 +144,8 @@ static __always_inline enum xlvs_step xlvs_to_client(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
     const struct xlvs_control* control) {
   struct xlvs_place place;
-  struct xlvs_found found;
-  __u32 inserts;
+  struct xlvs_found found = {};
+  __u32 inserts = 0;
   if (!xlvs_conn_find(pkt, XLVS_TO_CLIENT, &place, &inserts, &found))
     return XLVS_STEP_pass_reply_no_conn;
   xlvs_conn_advance(pkt, XLVS_TO_CLIENT, place, &found, control);

@@ -6,34 +6,11 @@
 #ifndef XLVS_BPF_EXPIRE_SWEEP_H
 #define XLVS_BPF_EXPIRE_SWEEP_H
 
-#include "bpf/lib/counts.h"
+#include "bpf/lib/free.h"
 #include "bpf/lib/place.h"
 #include "bpf/tables.h"
 
 #define XLVS_NOTHING_DUE_TICKS 0x3fffffffU /* later than any timeout */
-
-/* Frees a slot whose connection is over. False: another CPU did, or revived
- * it. */
-static __always_inline bool xlvs_sweep_conn(struct xlvs_head* head,
-                                            struct xlvs_conn* conn, __u32 slot,
-                                            union xlvs_life life) {
-  const __u32 dest = conn->ports.dest;
-  const __u32 home = xlvs_home_of(conn, life.life.state);
-  const bool spilled = home != slot / XLVS_CONNS_PER_GROUP;
-  bool ended;
-  if (spilled) {
-    bpf_spin_lock(&head->lock);
-    ended = __sync_val_compare_and_swap((__u64*)&conn->life, life.word, 0) ==
-            life.word;
-    if (ended) head->spilled[home % XLVS_GROUPS_PER_BUCKET]--;
-    bpf_spin_unlock(&head->lock);
-  } else {
-    ended = __sync_val_compare_and_swap((__u64*)&conn->life, life.word, 0) ==
-            life.word;
-  }
-  if (ended) xlvs_count_conn_gone(dest, life.life.flags);
-  return ended;
-}
 
 /* Ends what is due in one bucket and finds out when to look again. `next_due`
  * is set to "never" first: whoever shortens a connection's time meanwhile
@@ -50,7 +27,7 @@ __noinline int xlvs_sweep_bucket(__u32 index, __u32 now_ticks) {
     const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
     if (life.life.state == XLVS_CONN_free) continue;
     if (!xlvs_is_later(life.life.expires_ticks, now_ticks) &&
-        xlvs_sweep_conn(head, conn, slot, life))
+        xlvs_conn_free(head, conn, slot, life))
       continue;
     if (xlvs_is_later(next_due, life.life.expires_ticks))
       next_due = life.life.expires_ticks;

@@ -16,8 +16,17 @@ struct xlvs_found {
   struct xlvs_conn* conn;
   struct xlvs_dest* dest;
   __u32 dest_id;
+  __u32 slot; /* in its bucket */
   __u16 vport;
   union xlvs_life life;
 };
+
+/* The real server's port for packets to `vport`: its own, but a service for any
+ * port, or a real server without one, keeps the packet's (ip_vs_core.c,
+ * ip_vs_sched_persist). */
+static __always_inline __u16 xlvs_dport(const struct xlvs_dest* dest,
+                                        __u16 vport) {
+  return dest->vport && dest->dport ? dest->dport : vport;
+}
 
 #endif

@@ -8,19 +8,21 @@
  *     is a compare-and-swap from the value that was read: exactly one CPU makes
  *     each transition, and that one adjusts the dest's counts.
  *  2. Insertion holds the bucket's lock and goes on only if `inserts` is what
- * it was before the lookup that missed: two first packets of one connection
- *     cannot make two records. The loser looks again.
+ *     it was before the lookup that missed: two first packets of one
+ *     connection cannot make two records. The loser looks again.
  *  3. A slot is taken in this order: life := 0 (compare-and-swap), caddr,
- * ports, life. A reader reads in this order: life, ports, caddr. So ports and
- * caddr that both match belong together: ports are written last, in one 64-bit
- *     store, and caddr is complete by then. If the slot changed hands after
- *     `life` was read, the reader's compare-and-swap of `life` fails.
+ *     ports, life. A reader reads in this order: life, ports, caddr. So ports
+ *     and caddr that both match belong together: ports are written last, in
+ *     one 64-bit store, and caddr is complete by then. If the slot changed
+ *     hands after `life` was read, the reader's compare-and-swap of `life`
+ *     fails.
  *  4. Loads are not reordered with loads, nor stores with stores: true on
  *     x86-64, the architecture that this is made for.
  *
  * Q: can `life` be the same for the old and the new owner of a slot (ABA)?
- * A: no: a slot changes hands when it expired, or when it is an embryonic
- *    connection older than a second; the new one expires later than the old.
+ * A: no: a slot changes hands when its connection expired, when it was
+ *    embryonic for longer than a second, or when its client begins anew after
+ *    TIME_WAIT or CLOSE; the new one expires later or is in another state.
  *
  * Q: what when a bucket is full? A: an expired connection's slot is taken, else
  *    that of the oldest embryonic one, else the new connection is refused
@@ -31,6 +33,7 @@
 #include "bpf/lib/addr.h"
 #include "bpf/lib/counts.h"
 #include "bpf/lib/found.h"
+#include "bpf/lib/free.h"
 #include "bpf/lib/place.h"
 #include "bpf/lookup/tcp_state.h"
 #include "bpf/tables.h"
@@ -64,8 +67,8 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
   if (direction == XLVS_TO_DEST) {
     if (!xlvs_addr_equal(&dest->vaddr, &pkt->daddr)) return false;
   } else {
-    const __u16 dport = dest->dport ? dest->dport : ports.ports.vport;
-    if (dport != pkt->sport || dest->method != XLVS_METHOD_masq ||
+    if (xlvs_dport(dest, ports.ports.vport) != pkt->sport ||
+        dest->method != XLVS_METHOD_masq ||
         !xlvs_addr_equal(&dest->daddr, &pkt->saddr))
       return false;
   }
@@ -107,14 +110,15 @@ static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
   *ret_place = place;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &place.bucket);
   if (!bucket) return false;
-  struct xlvs_conn* group =
-      &bucket
-           ->conn[(place.home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP];
-  if (xlvs_conn_matches(&group[0], pkt, direction, ret) ||
-      xlvs_conn_matches(&group[1], pkt, direction, ret) ||
-      xlvs_conn_matches(&group[2], pkt, direction, ret) ||
-      xlvs_conn_matches(&group[3], pkt, direction, ret))
-    return true;
+  const __u32 first =
+      (place.home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
+#pragma unroll
+  for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++) {
+    if (xlvs_conn_matches(&bucket->conn[first + i], pkt, direction, ret)) {
+      ret->slot = first + i;
+      return true;
+    }
+  }
   const struct xlvs_head* head =
       bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
   if (!head) return false;
@@ -122,8 +126,8 @@ static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
   if (!head->spilled[place.home % XLVS_GROUPS_PER_BUCKET]) return false;
   const int slot = xlvs_conn_find_spilled(bucket, pkt, direction);
   if (slot < 0) return false;
-  return xlvs_conn_matches(&bucket->conn[(__u32)slot % XLVS_CONNS_PER_BUCKET],
-                           pkt, direction, ret);
+  ret->slot = (__u32)slot % XLVS_CONNS_PER_BUCKET;
+  return xlvs_conn_matches(&bucket->conn[ret->slot], pkt, direction, ret);
 }
 
 /* The slot for a new connection, or -1: nearest to home first. `ret_life` is
@@ -267,16 +271,11 @@ static __always_inline void xlvs_conn_advance(
   }
 }
 
-/* Ends a connection now; the next insertion or the timer takes its slot. */
-static __always_inline void xlvs_conn_end(const struct xlvs_packet* pkt,
-                                          struct xlvs_place place,
+/* Ends a connection whose client begins anew. */
+static __always_inline void xlvs_conn_end(struct xlvs_place place,
                                           const struct xlvs_found* found) {
-  union xlvs_life over = found->life;
-  over.life.expires_ticks = pkt->now_ticks;
-  __sync_val_compare_and_swap((__u64*)&found->conn->life, found->life.word,
-                              over.word);
   struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
-  if (head) xlvs_note_due(head, pkt->now_ticks);
+  if (head) xlvs_conn_free(head, found->conn, found->slot, found->life);
 }
 
 #endif

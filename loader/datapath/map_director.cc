@@ -694,7 +694,8 @@ absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
            .vaddr = IpAddr(dest.vaddr),
            .vport = ports.vport,
            .daddr = IpAddr(dest.daddr),
-           .dport = dest.dport != 0 ? dest.dport : ports.vport});
+           .dport =
+               dest.vport != 0 && dest.dport != 0 ? dest.dport : ports.vport});
     }
   }
   return views;

@@ -105,7 +105,8 @@ server_port() { printf '%s:%s\n' "$(lab_address "$1")" "${2:-80}"; }
 background() {
   local name=$1
   shift
-  "$@" >"$scratch/$name" 2>"$scratch/$name.err" </dev/null &
+  : >"$scratch/$name" # not what an earlier one of this name said
+  "$@" >>"$scratch/$name" 2>"$scratch/$name.err" </dev/null &
   started[$name]=$!
 }
 
@@ -138,6 +139,7 @@ finish() {
 cleanup() {
   local rc=$? name
   set +e
+  trap '' PIPE # who reads us may be gone; the rest is to be done all the same
   [[ -n $ended ]] ||
     not_ok "$(basename "$0" .sh) runs to its end" \
       "stopped with exit code $rc after '$last'"
@@ -199,7 +201,7 @@ end() {
 # visits COUNT [PATH] [ADDRESS]
 visits() {
   local count=$1 path=${2:-/} to=${3:-$vip}
-  client curl -sS --max-time 60 -H 'Connection: close' \
+  client curl -sS --fail-early --max-time 5 -H 'Connection: close' \
     "http://$to$path?[1-$count]" | sort | uniq -c | awk '{print $2, $1}'
 }
 

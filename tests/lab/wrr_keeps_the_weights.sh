@@ -28,7 +28,7 @@ is "changed to 10 and 5 (all others 0): 2 to 1" \
 
 x -e -t "$vip:80" -r "$(server_port 1)" -m -w 0
 x -e -t "$vip:80" -r "$(server_port 2)" -m -w 0
-refuses "every weight 0: refused at once, as without a server" 'refused' \
+refuses "every weight 0: refused at once, as without a server" '^curl: \(7\) ' \
   answers 2
 check_balance
 end

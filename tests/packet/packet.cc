@@ -11,7 +11,9 @@ namespace {
 
 constexpr size_t kEthBytes = 14, kIpBytes = 20, kUdpBytes = 8, kTcpBytes = 20;
 
-void Put8(Bytes& to, uint8_t value) { to.push_back(value); }
+void Put8(Bytes& to, uint8_t value) {
+  to.push_back(value);
+}
 void Put16(Bytes& to, uint16_t value) {
   Put8(to, value >> 8);
   Put8(to, value & 0xff);
@@ -41,8 +43,12 @@ uint16_t AddWrong(uint16_t check, uint16_t wrong_by) {
   return ~sum;
 }
 
-bool IsTcp(const Frame& frame) { return frame.ip.protocol == kProtocolTcp; }
-bool IsUdp(const Frame& frame) { return frame.ip.protocol == kProtocolUdp; }
+bool IsTcp(const Frame& frame) {
+  return frame.ip.protocol == kProtocolTcp;
+}
+bool IsUdp(const Frame& frame) {
+  return frame.ip.protocol == kProtocolUdp;
+}
 
 // The TCP or UDP header and the payload, checksum field 0.
 Bytes BuildL4(const Frame& frame) {
@@ -223,8 +229,8 @@ std::string HexDump(std::span<const uint8_t> bytes) {
 }
 
 // The checksum that `l4` should have in the two bytes at `at`.
-uint16_t RightL4Check(std::span<const uint8_t> ip,
-                      std::span<const uint8_t> l4, size_t at) {
+uint16_t RightL4Check(std::span<const uint8_t> ip, std::span<const uint8_t> l4,
+                      size_t at) {
   Bytes without(l4.begin(), l4.end());
   Set16(without, at, 0);
   return ChecksumWithPseudoHeader(Get32(ip, 12), Get32(ip, 16), ip[9], without);

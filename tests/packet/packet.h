@@ -42,9 +42,9 @@ constexpr uint8_t kProtocolIcmp = 1, kProtocolTcp = 6, kProtocolUdp = 17;
 
 struct Ip4 {
   uint8_t version = 4;
-  std::optional<uint8_t> ihl;  // else as long as the options are
+  std::optional<uint8_t> ihl = {};  // else as long as the options are
   uint8_t tos = 0;
-  std::optional<uint16_t> total_bytes;  // else what it is
+  std::optional<uint16_t> total_bytes = {};  // else what it is
   uint16_t id = 0x1234;
   bool dont_fragment = true;
   bool more_fragments = false;
@@ -53,7 +53,7 @@ struct Ip4 {
   uint8_t protocol = kProtocolTcp;
   uint32_t saddr = 0;
   uint32_t daddr = 0;
-  Bytes options;
+  Bytes options = {};
   uint16_t check_wrong_by = 0;  // added to the right sum
 };
 
@@ -64,23 +64,23 @@ struct Tcp {
   uint8_t flags = kAck;
   uint16_t window = 0xfaf0;
   uint16_t urgent = 0;
-  Bytes options;
+  Bytes options = {};
 };
 
 // With another protocol than TCP and UDP, `payload` follows the IP header.
 struct Frame {
-  Mac dmac;
-  Mac smac;
-  std::vector<uint16_t> vlan_types;  // outermost first
+  Mac dmac = {};
+  Mac smac = {};
+  std::vector<uint16_t> vlan_types = {};  // outermost first
   uint16_t ethertype = kEtherTypeIp4;
-  Ip4 ip;
+  Ip4 ip = {};
   uint16_t sport = 0;
   uint16_t dport = 0;
-  Tcp tcp;
+  Tcp tcp = {};
   bool udp_without_check = false;
   uint16_t l4_check_wrong_by = 0;
-  Bytes payload;
-  Bytes padding;  // after the IP packet
+  Bytes payload = {};
+  Bytes padding = {};  // after the IP packet
 };
 
 Frame TcpFrame(Endpoint from, Endpoint to, uint8_t flags, size_t payload = 0);

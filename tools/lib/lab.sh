@@ -20,8 +20,10 @@
 #   tx off    a local stack leaves checksums to the device ("partial"); XDP
 #             would rewrite such a packet into a wrong one. Real NICs deliver
 #             complete checksums, so here the senders must compute them.
-#   gro on    a veth end only takes frames that XDP sent (XDP_TX, redirect) if
-#             it has NAPI, which GRO or an XDP program switches on.
+#   xdp pass  frames that XDP sends (XDP_TX) are delivered only if the veth's
+#             other end has an XDP program too: without one they wait in its
+#             ring until something else comes. (For redirected frames, NAPI is
+#             enough, which GRO switches on; a NIC needs neither.)
 #   tso, gso  off: an skb of 64 kB does not fit one XDP frame.
 
 lab_run=/run/xlvs-lab
@@ -67,6 +69,16 @@ _lab_netns() {
 # A host's end (see above), or the director's: all senders look alike.
 _lab_tune() {
   in_netns "$1" ethtool -K "$2" tx off tso off gso off gro on >/dev/null
+}
+
+# A program that passes everything, on the other end of a director's device.
+_lab_pass() {
+  local name=$1 netns=$2 device=$3 object=$lab_run/$1/pass.bpf.o
+  [[ -e $object ]] || clang -O2 -target bpf -x c -c - -o "$object" <<'C'
+__attribute__((section("xdp"), used)) int lab_pass(void *ctx) { return 2; }
+C
+  in_netns "$netns" ip link set dev "$device" xdp obj "$object" sec xdp
+  in_netns "$netns" ethtool -K "$device" gro on >/dev/null
 }
 
 _lab_nginx_conf() {
@@ -155,7 +167,6 @@ _lab_core_up() {
     ip -n "$name-net" link set client master br0 up
   fi
   ip -n "$name-net" link set dir master br0 up
-  in_netns "$name-net" ethtool -K dir gro on >/dev/null
   lab_set "$name" devices "$devices"
 
   local private=${devices##* }
@@ -184,6 +195,8 @@ BATCH
   _lab_tune "$name-client" eth0
   local device
   for device in $devices; do _lab_tune "$name-dir" "$device"; done
+  ((arms == 1)) || _lab_pass "$name" "$name-client" eth0
+  _lab_pass "$name" "$name-net" dir
 }
 
 # Directly to every server, by plain forwarding through the director.
@@ -219,7 +232,7 @@ lab_check() {
 lab_up() {
   local name=$1 servers=$2 arms=$3 number
   mkdir -p "$lab_run/$name"
-  printf 'servers=%d\narms=%d\n' "$servers" "$arms" >"$lab_run/$name/lab"
+  printf 'servers=%d\narms=%d\n' "$servers" "$arms" >>"$lab_run/$name/lab"
   _lab_core_up "$name" "$arms"
   for ((number = 1; number <= servers; number++)); do
     _lab_server_up "$name" "$number"

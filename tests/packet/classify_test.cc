@@ -1,0 +1,712 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every way a packet can end (maps/step.h), and what it looks like then.
+#include <gtest/gtest.h>
+#include <net/if.h>
+
+#include <bitset>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "tests/packet/fixture.h"
+#include "tests/packet/packet_case.h"
+
+namespace xlvs {
+namespace {
+
+// kService1 of both protocols, each with kDest1 behind it.
+void OneService(Bench& bench) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp})
+    bench.AddDest(bench.AddService(kService1, protocol), kDest1);
+}
+
+Frame Syn(Endpoint client = kClient1) {
+  return TcpFrame(client, kService1, kSyn);
+}
+Frame Ack(size_t payload = 0) {
+  return TcpFrame(kClient1, kService1, kAck, payload);
+}
+Frame ReplyAck(size_t payload = 0) {
+  return TcpFrame(kDest1, kClient1, kAck, payload);
+}
+
+Frame Changed(Frame frame, const std::function<void(Frame&)>& change) {
+  change(frame);
+  return frame;
+}
+
+class Classify : public PacketTest {};
+
+// ---- rows: a director with OneService, one packet
+
+struct Row {
+  std::string name;
+  xlvs_step step;
+  Frame in;
+  // What comes out; empty: what came in.
+  std::optional<Frame> out = std::nullopt;
+  void (*setup)(Bench&) = OneService;
+};
+
+const std::vector<Row>& Rows() {
+  static const std::vector<Row> rows = {
+      {"a SYN to a service goes to its dest", XLVS_STEP_tx_client_to_dest,
+       Syn(), Via(To(Syn(), kDest1), kHop1)},
+      {"a SYN+ACK begins a connection as a SYN does",
+       XLVS_STEP_tx_client_to_dest, TcpFrame(kClient1, kService1, kSyn | kAck),
+       Via(To(TcpFrame(kClient1, kService1, kSyn | kAck), kDest1), kHop1)},
+      {"a SYN with FIN does too", XLVS_STEP_tx_client_to_dest,
+       TcpFrame(kClient1, kService1, kSyn | kFin),
+       Via(To(TcpFrame(kClient1, kService1, kSyn | kFin), kDest1), kHop1)},
+      {"a UDP packet to a service goes to its dest",
+       XLVS_STEP_tx_client_to_dest, UdpFrame(kClient1, kService1, 9),
+       Via(To(UdpFrame(kClient1, kService1, 9), kDest1), kHop1)},
+      {"a real server can be a client", XLVS_STEP_tx_client_to_dest,
+       TcpFrame(kDest1, kService1, kSyn),
+       Via(To(TcpFrame(kDest1, kService1, kSyn), kDest1), kHop1)},
+
+      {"nothing is ours before there is a service", XLVS_STEP_pass_no_services,
+       Syn(), std::nullopt, [](Bench&) {}},
+      {"nothing is ours after the last service is gone",
+       XLVS_STEP_pass_no_services, Syn(), std::nullopt,
+       [](Bench& bench) {
+         OneService(bench);
+         bench.Run(Syn());
+         Must(bench.config().Clear());
+       }},
+
+      {"ARP is passed", XLVS_STEP_pass_not_ip,
+       Changed(Syn(), [](Frame& f) { f.ethertype = 0x0806; })},
+      {"LLDP is passed", XLVS_STEP_pass_not_ip,
+       Changed(Syn(), [](Frame& f) { f.ethertype = 0x88cc; })},
+      {"an 802.3 length is passed", XLVS_STEP_pass_not_ip,
+       Changed(Syn(), [](Frame& f) { f.ethertype = 40; })},
+      {"IPv6 is passed", XLVS_STEP_pass_ipv6,
+       Changed(Syn(), [](Frame& f) { f.ethertype = 0x86dd; })},
+      {"a VLAN tag is passed", XLVS_STEP_pass_vlan,
+       Changed(Syn(), [](Frame& f) { f.vlan_types = {0x8100}; })},
+      {"a provider's VLAN tag is passed", XLVS_STEP_pass_vlan,
+       Changed(Syn(), [](Frame& f) { f.vlan_types = {0x88a8}; })},
+      {"two VLAN tags are passed", XLVS_STEP_pass_vlan,
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.vlan_types = {0x88a8, 0x8100};
+               })},
+
+      {"a multicast frame is passed", XLVS_STEP_pass_not_unicast,
+       Changed(Syn(), [](Frame& f) { f.dmac = {1, 0, 0x5e, 0, 0, 1}; })},
+      {"a broadcast frame is passed", XLVS_STEP_pass_not_unicast,
+       Changed(Syn(), [](Frame& f) { f.dmac.fill(0xff); })},
+
+      {"an IP header longer than 5 words is passed", XLVS_STEP_pass_ip_options,
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.ip.options = {1, 1, 1, 1};
+               })},
+      {"the longest IP header is passed", XLVS_STEP_pass_ip_options,
+       Changed(Syn(), [](Frame& f) { f.ip.options = Bytes(40, 1); })},
+
+      {"a first fragment is passed", XLVS_STEP_pass_fragment,
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.ip.dont_fragment = false;
+                 f.ip.more_fragments = true;
+               })},
+      {"a middle fragment is passed", XLVS_STEP_pass_fragment,
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.ip.dont_fragment = false;
+                 f.ip.more_fragments = true;
+                 f.ip.offset = 185;
+               })},
+      {"a last fragment is passed", XLVS_STEP_pass_fragment,
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.ip.dont_fragment = false;
+                 f.ip.offset = 0x1fff;
+               })},
+      {"the smallest offset makes a fragment", XLVS_STEP_pass_fragment,
+       Changed(Syn(), [](Frame& f) { f.ip.offset = 1; })},
+
+      {"a packet to a stranger is passed", XLVS_STEP_pass_not_ours,
+       TcpFrame(kClient1, kStranger, kSyn)},
+      {"a packet straight to a real server is passed", XLVS_STEP_pass_not_ours,
+       TcpFrame(kClient1, kDest1, kSyn)},
+      {"a packet that claims to come from a service is passed",
+       XLVS_STEP_pass_not_ours, TcpFrame(kService1, kClient1, kAck)},
+
+      {"TCP to another port of the service is passed",
+       XLVS_STEP_pass_no_service,
+       TcpFrame(kClient1, {kService1.addr, 81}, kSyn)},
+      {"UDP to another port of the service is passed",
+       XLVS_STEP_pass_no_service, UdpFrame(kClient1, {kService1.addr, 81})},
+      {"UDP to a TCP service is passed", XLVS_STEP_pass_no_service,
+       UdpFrame(kClient1, kService1), std::nullopt,
+       [](Bench& bench) {
+         bench.AddDest(bench.AddService(kService1, Protocol::kTcp), kDest1);
+       }},
+      {"TCP to a UDP service is passed", XLVS_STEP_pass_no_service, Syn(),
+       std::nullopt,
+       [](Bench& bench) {
+         bench.AddDest(bench.AddService(kService1, Protocol::kUdp), kDest1);
+       }},
+
+      {"an ACK without connection is passed", XLVS_STEP_pass_no_conn, Ack()},
+      {"a FIN without connection is passed", XLVS_STEP_pass_no_conn,
+       TcpFrame(kClient1, kService1, kFin | kAck)},
+      {"a RST without connection is passed", XLVS_STEP_pass_no_conn,
+       TcpFrame(kClient1, kService1, kRst)},
+      {"a SYN with RST does not begin a connection", XLVS_STEP_pass_no_conn,
+       TcpFrame(kClient1, kService1, kSyn | kRst)},
+      {"TCP without flags and connection is passed", XLVS_STEP_pass_no_conn,
+       TcpFrame(kClient1, kService1, 0)},
+      {"a reply without connection is passed", XLVS_STEP_pass_reply_no_conn,
+       ReplyAck()},
+      {"a UDP reply without connection is passed", XLVS_STEP_pass_reply_no_conn,
+       UdpFrame(kDest1, kClient1)},
+      {"a real server's own traffic is passed", XLVS_STEP_pass_reply_no_conn,
+       TcpFrame({kDest1.addr, 40000}, kStranger, kSyn)},
+      {"a reply from another port than the connection's is passed",
+       XLVS_STEP_pass_reply_no_conn,
+       TcpFrame({kDest1.addr, 8081}, kClient1, kAck), std::nullopt,
+       [](Bench& bench) {
+         OneService(bench);
+         bench.Run(Syn());
+       }},
+      {"a UDP reply does not use a TCP connection",
+       XLVS_STEP_pass_reply_no_conn, UdpFrame(kDest1, kClient1), std::nullopt,
+       [](Bench& bench) {
+         OneService(bench);
+         bench.Run(Syn());
+       }},
+      {"TCP from port 20 is never scheduled", XLVS_STEP_pass_source_port_20,
+       Syn({kClient1.addr, 20})},
+      {"UDP from port 20 is never scheduled", XLVS_STEP_pass_source_port_20,
+       UdpFrame({kClient1.addr, 20}, kService1)},
+  };
+  return rows;
+}
+
+TEST_F(Classify, EndsAsTheRowsSay) {
+  for (const Row& row : Rows())
+    RunCase(bench, {.name = row.name,
+                    .setup = row.setup,
+                    .in = Build(row.in),
+                    .step = row.step,
+                    .out = row.out ? Build(*row.out) : Bytes()});
+}
+
+TEST_F(Classify, PassesEveryProtocolButTcpAndUdp) {
+  OneService(bench);
+  for (int protocol = 0; protocol < 256; ++protocol) {
+    if (protocol == kProtocolTcp || protocol == kProtocolUdp) continue;
+    Frame in = Ack(30);
+    in.ip.protocol = protocol;
+    ExpectUntouched(bench, in, XLVS_STEP_pass_protocol);
+  }
+}
+
+TEST_F(Classify, PassesEveryMalformedFirstByteOfIp) {
+  OneService(bench);
+  for (int version = 0; version < 16; ++version)
+    for (int ihl = 0; ihl < 16; ++ihl) {
+      if (version == 4 && ihl == 5) continue;
+      Frame in = Syn();
+      in.ip.version = version;
+      in.ip.ihl = ihl;
+      ExpectUntouched(bench, in,
+                      version != 4 || ihl < 5 ? XLVS_STEP_pass_malformed
+                                              : XLVS_STEP_pass_ip_options);
+    }
+}
+
+TEST_F(Classify, PassesAPacketCutAtAnyLength) {
+  constexpr size_t kLeast = 14;  // what the kernel gives to XDP
+  OneService(bench);
+  for (const Frame& frame : {TcpFrame(kClient1, kService1, kSyn, 10),
+                             UdpFrame(kClient1, kService1, 10)}) {
+    const Bytes whole = Build(frame);
+    for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
+      const Bytes cut(whole.begin(), whole.begin() + bytes);
+      if (bytes < kLeast)
+        EXPECT_LT(bench.RunUncounted(cut), 0);
+      else
+        ExpectUntouched(bench, cut, XLVS_STEP_pass_truncated);
+    }
+  }
+  EXPECT_TRUE(bench.Records().empty());
+}
+
+TEST_F(Classify, PassesAnIpPacketTooShortForItsHeaders) {
+  OneService(bench);
+  for (const Frame& frame : {TcpFrame(kClient1, kService1, kSyn, 10),
+                             UdpFrame(kClient1, kService1, 10)})
+    for (int bytes = 0; bytes < (frame.ip.protocol == kProtocolTcp ? 40 : 28);
+         ++bytes) {
+      Frame in = frame;
+      in.ip.total_bytes = bytes;
+      ExpectUntouched(bench, in, XLVS_STEP_pass_truncated);
+    }
+}
+
+TEST_F(Classify, PassesAnIpPacketLongerThanItsFrame) {
+  OneService(bench);
+  Frame in = Syn();
+  for (const uint16_t bytes : {41, 1500, 0xffff}) {
+    in.ip.total_bytes = bytes;
+    ExpectUntouched(bench, in, XLVS_STEP_pass_truncated);
+  }
+}
+
+// ---- no dest to choose
+
+TEST_F(Classify, AnswersPortUnreachableWhereTheServiceIsEmpty) {
+  for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp})
+    bench.AddService(kService1, protocol);
+  ExpectAnswered(bench, Syn(), XLVS_STEP_tx_icmp_port_unreach,
+                 kPortUnreachable);
+  ExpectAnswered(bench, UdpFrame(kClient1, kService1, 1),
+                 XLVS_STEP_tx_icmp_port_unreach, kPortUnreachable);
+  EXPECT_TRUE(bench.Records().empty());
+}
+
+TEST_F(Classify, AnswersPortUnreachableByEveryScheduler) {
+  for (const Scheduler scheduler :
+       {Scheduler::kRr, Scheduler::kWrr, Scheduler::kLc, Scheduler::kWlc}) {
+    bench.Reset();
+    const ServiceKey service =
+        bench.AddService(kService1, Protocol::kTcp, scheduler);
+    ExpectAnswered(bench, Syn(), XLVS_STEP_tx_icmp_port_unreach,
+                   kPortUnreachable);
+    bench.AddDest(service, kDest1, kHop1, /*weight=*/0);
+    bench.AddDest(service, kDest2, kHop2, /*weight=*/0);
+    ExpectAnswered(bench, Syn(), XLVS_STEP_tx_icmp_port_unreach,
+                   kPortUnreachable);
+  }
+}
+
+TEST_F(Classify, QuotesAsMuchAs548BytesOfAnySize) {
+  bench.AddService(kService1, Protocol::kUdp);
+  for (size_t bytes = 0; bytes <= 1472; ++bytes) {
+    bench.Advance(1);  // so many answers a tick
+    ExpectAnswered(bench, UdpFrame(kClient1, kService1, bytes),
+                   XLVS_STEP_tx_icmp_port_unreach, kPortUnreachable);
+  }
+}
+
+TEST_F(Classify, QuotesNoEthernetPadding) {
+  bench.AddService(kService1, Protocol::kUdp);
+  Frame in = UdpFrame(kClient1, kService1, 3);
+  in.padding = Pattern(29);
+  ExpectAnswered(bench, in, XLVS_STEP_tx_icmp_port_unreach, kPortUnreachable);
+}
+
+TEST_F(Classify, AnswersWithThePacketsTosAndInternetControlPrecedence) {
+  bench.AddService(kService1, Protocol::kUdp);
+  for (int tos = 0; tos < 256; ++tos) {
+    bench.Advance(1);
+    Frame in = UdpFrame(kClient1, kService1, 3);
+    in.ip.tos = tos;
+    ExpectAnswered(bench, in, XLVS_STEP_tx_icmp_port_unreach, kPortUnreachable);
+  }
+}
+
+TEST_F(Classify, AnswersAtMost125TimesATick) {
+  bench.AddService(kService1, Protocol::kUdp);
+  const Frame in = UdpFrame(kClient1, kService1, 3);
+  for (int tick = 0; tick < 3; ++tick) {
+    bench.Advance(1);
+    for (int i = 0; i < 125; ++i)
+      ExpectAnswered(bench, in, XLVS_STEP_tx_icmp_port_unreach,
+                     kPortUnreachable);
+    for (int i = 0; i < 10; ++i)
+      ExpectUntouched(bench, in, XLVS_STEP_drop_icmp_rate);
+  }
+}
+
+TEST_F(Classify, DropsWhatItCannotAnswerForWantOfHeadroom) {
+  bench.AddService(kService1, Protocol::kUdp);
+  const Bytes in = Build(UdpFrame(kClient1, kService1, 3));
+  const Outcome roomy = bench.RunWithMetadata(in, 32);
+  EXPECT_EQ(StepName(roomy.step), "tx_icmp_port_unreach");
+  const Outcome tight = bench.RunWithMetadata(in, 208);
+  EXPECT_EQ(StepName(tight.step), "drop_icmp_failed");
+}
+
+TEST_F(Classify, ContinuesConnectionsOfADestWithWeight0ButBeginsNone) {
+  const ServiceKey service = bench.AddService(kService1);
+  bench.AddDest(service, kDest1);
+  bench.Run(Syn());
+  bench.EditWeight(service, kDest1, 0);
+  ExpectRun(bench, Ack(9), XLVS_STEP_tx_client_to_dest,
+            Via(To(Ack(9), kDest1), kHop1));
+  ExpectRun(bench, ReplyAck(9), XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(ReplyAck(9), kService1)));
+  ExpectAnswered(bench, Syn(kClient2), XLVS_STEP_tx_icmp_port_unreach,
+                 kPortUnreachable);
+  bench.EditWeight(service, kDest1, 1);
+  ExpectRun(bench, Syn(kClient2), XLVS_STEP_tx_client_to_dest,
+            Via(To(Syn(kClient2), kDest1), kHop1));
+}
+
+// ---- a dest that was removed
+
+TEST_F(Classify, DropsTheConnectionsOfARemovedDestAndResumesThem) {
+  const ServiceKey service = bench.AddService(kService1);
+  const uint32_t dest = bench.AddDest(service, kDest1);
+  bench.Run(Syn());
+  bench.Run(Ack());
+  const xlvs_conn_life life =
+      bench.Find(kClient1, kService1, Protocol::kTcp)->life;
+  bench.DeleteDest(service, kDest1);
+  bench.AdvanceSeconds(60);
+  ExpectUntouched(bench, Ack(9), XLVS_STEP_drop_dest_removed);
+  // Also a SYN: the connection is not TIME_WAIT or CLOSE.
+  ExpectUntouched(bench, Syn(), XLVS_STEP_drop_dest_removed);
+  // Its time runs on.
+  EXPECT_EQ(bench.Find(kClient1, kService1, Protocol::kTcp)->life.expires_ticks,
+            life.expires_ticks);
+  // What it sends is still the service's, but not counted.
+  ExpectRun(bench, ReplyAck(9), XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(ReplyAck(9), kService1)));
+  EXPECT_EQ(bench.CountersOf(dest).out_packets, 0u);
+
+  EXPECT_EQ(bench.AddDest(service, kDest1), dest);
+  ExpectRun(bench, Ack(9), XLVS_STEP_tx_client_to_dest,
+            Via(To(Ack(9), kDest1), kHop1));
+  EXPECT_EQ(bench.Counts(dest), "1/0");
+}
+
+TEST_F(Classify, ResumesConnectionsAfterTheServiceWasGone) {
+  bench.AddService(kService2);  // so that packets are looked at
+  const ServiceKey service = bench.AddService(kService1);
+  bench.AddDest(service, kDest1);
+  bench.Run(Syn());
+  bench.Run(Ack());
+  Must(bench.config().DeleteService(service));
+  ExpectUntouched(bench, Ack(9), XLVS_STEP_drop_dest_removed);
+  ExpectUntouched(bench, Syn(kClient2), XLVS_STEP_pass_no_service);
+  bench.AddService(kService1);
+  ExpectUntouched(bench, Ack(9), XLVS_STEP_drop_dest_removed);
+  bench.AddDest(service, kDest1);
+  ExpectRun(bench, Ack(9), XLVS_STEP_tx_client_to_dest,
+            Via(To(Ack(9), kDest1), kHop1));
+}
+
+TEST_F(Classify, BreaksOnlyTheConnectionsOfTheRemovedDest) {
+  const ServiceKey service = bench.AddService(kService1);
+  bench.AddDest(service, kDest1);
+  bench.Run(Syn());
+  bench.AddDest(service, kDest2, kHop2);
+  bench.EditWeight(service, kDest1, 0);
+  bench.Run(Syn(kClient2));  // to kDest2
+  bench.DeleteDest(service, kDest1);
+  ExpectUntouched(bench, Ack(), XLVS_STEP_drop_dest_removed);
+  const Frame other = TcpFrame(kClient2, kService1, kAck, 4);
+  ExpectRun(bench, other, XLVS_STEP_tx_client_to_dest,
+            Via(To(other, kDest2), kHop2));
+}
+
+// ---- the table is full
+
+TEST(ClassifyFull, RefusesANewConnectionAndKeepsTheOthers) {
+  Bench bench(SmallSizes(/*conns=*/1));  // one bucket
+  bench.SetNow(1000);
+  bench.AddDest(bench.AddService(kService1, Protocol::kUdp), kDest1);
+  const auto packet = [](int i) {
+    return UdpFrame({kClient1.addr, static_cast<uint16_t>(1000 + i)}, kService1,
+                    5);
+  };
+  for (int i = 0; i < XLVS_CONNS_PER_BUCKET; ++i)
+    ExpectRun(bench, packet(i), XLVS_STEP_tx_client_to_dest,
+              Via(To(packet(i), kDest1), kHop1));
+  ExpectUntouched(bench, packet(64), XLVS_STEP_drop_table_full);
+  for (int i = 0; i < XLVS_CONNS_PER_BUCKET; ++i)
+    ExpectRun(bench, packet(i), XLVS_STEP_tx_client_to_dest,
+              Via(To(packet(i), kDest1), kHop1));
+}
+
+// ---- the way on, from what is known
+
+TEST_F(Classify, AnswersFragNeededWhereAPacketThatMayNotBeCutIsTooBig) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.SetHop(dest, {.mtu = 600});
+  bench.Run(Syn());
+  ExpectAnswered(bench, Ack(561), XLVS_STEP_tx_icmp_frag_needed,
+                 FragNeeded(600));
+  ExpectAnswered(bench, Ack(1460), XLVS_STEP_tx_icmp_frag_needed,
+                 FragNeeded(600));
+  ExpectRun(bench, Ack(560), XLVS_STEP_tx_client_to_dest,
+            Via(To(Ack(560), kDest1), kHop1));
+}
+
+TEST_F(Classify, HandsAPacketThatMayBeCutRewrittenToTheKernel) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.SetHop(dest, {.mtu = 600});
+  bench.Run(Syn());
+  Frame in = Ack(561);
+  in.ip.dont_fragment = false;
+  ExpectRun(bench, in, XLVS_STEP_pass_too_big, To(in, kDest1));
+}
+
+TEST_F(Classify, KnowsNoLimitWhereTheMtuIsUnknown) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.SetHop(dest, {.mtu = 0});
+  bench.Run(Syn());
+  ExpectRun(bench, Ack(1460), XLVS_STEP_tx_client_to_dest,
+            Via(To(Ack(1460), kDest1), kHop1));
+}
+
+TEST_F(Classify, PassesAReplyThatIsTooBigUntouched) {
+  bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.Run(Syn());
+  const uint16_t hop =
+      bench.Find(kClient1, kService1, Protocol::kTcp)->life.nexthop;
+  ASSERT_NE(hop, 0);
+  bench.nexthops[hop].mtu = 600;
+  for (const bool dont_fragment : {false, true}) {
+    Frame in = ReplyAck(561);
+    in.ip.dont_fragment = dont_fragment;
+    ExpectUntouched(bench, in, XLVS_STEP_pass_too_big);
+  }
+  ExpectRun(bench, ReplyAck(560), XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(ReplyAck(560), kService1)));
+}
+
+TEST_F(Classify, HandsAPacketRewrittenToTheKernelWhereTheWayIsNotKnown) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.dests[dest].nexthop.ifindex = 0;
+  ExpectRun(bench, Syn(), XLVS_STEP_pass_route, To(Syn(), kDest1));
+  ExpectRun(bench, Ack(), XLVS_STEP_pass_route, To(Ack(), kDest1));
+}
+
+TEST_F(Classify, TrustsAWayForASecondOnly) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.Run(Syn());
+  bench.dests[dest].nexthop.fresh_ticks = bench.now() - 7;
+  ExpectRun(bench, Ack(), XLVS_STEP_tx_client_to_dest,
+            Via(To(Ack(), kDest1), kHop1));
+  bench.dests[dest].nexthop.fresh_ticks = bench.now() - 8;
+  ExpectRun(bench, Ack(), XLVS_STEP_pass_route, To(Ack(), kDest1));
+}
+
+TEST_F(Classify, HandsAPacketRewrittenToTheKernelWhereADeviceIsNotOurs) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.SetHop(dest, {.ifindex = 77});
+  ExpectRun(bench, Syn(), XLVS_STEP_pass_route, To(Syn(), kDest1));
+}
+
+TEST_F(Classify, PassesAReplyUntouchedWhereNoWayIsKnown) {
+  bench.AddDest(bench.AddService(kService1), kDest1);
+  bench.Run(Syn());
+  bench.Find(kClient1, kService1, Protocol::kTcp)->life.nexthop = 0;
+  ExpectUntouched(bench, ReplyAck(), XLVS_STEP_pass_reply_route);
+}
+
+TEST_F(Classify, AnswersEachClientByTheWayItsRequestCame) {
+  bench.AddDest(bench.AddService(kService1), kDest1);
+  for (uint8_t i = 0; i < 100; ++i) {
+    const Endpoint client = {kClient1.addr + i, kClient1.port};
+    const Mac router = {0, 0, 0x5e, 0, 0x53, static_cast<uint8_t>(100 + i)};
+    Frame syn = Syn(client);
+    syn.smac = router;
+    bench.Run(syn);
+  }
+  for (uint8_t i = 0; i < 100; ++i) {
+    const Endpoint client = {kClient1.addr + i, kClient1.port};
+    const Mac router = {0, 0, 0x5e, 0, 0x53, static_cast<uint8_t>(100 + i)};
+    const Frame reply = TcpFrame(kDest1, client, kSyn | kAck);
+    ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
+              Via(From(reply, kService1), router, kDirectorMac));
+  }
+}
+
+// ---- the way on, from the kernel's routes
+//
+//   lo  <- packets come in here
+//   out0 192.0.2.254/24, kOutMac --- out1
+//     192.0.2.1     kDest1, neighbour kDest1Mac
+//     192.0.2.253   neighbour kGatewayMac, gateway to the clients
+
+constexpr Mac kOutMac = {0x00, 0x00, 0x5e, 0x00, 0x53, 0x21};
+constexpr Mac kGatewayMac = {0x00, 0x00, 0x5e, 0x00, 0x53, 0x22};
+constexpr Hop kNoHop = {.ifindex = 0, .dmac = {}, .smac = {}, .mtu = 0};
+
+class Routed : public PacketTest {
+ protected:
+  Routed() {
+    SetForwarding("1");
+    MustRun(
+        "ip -batch - <<'END'\n"
+        "link add out0 address 00:00:5e:00:53:21 type veth peer name out1\n"
+        "link set out0 up mtu 900\n"
+        "link set out1 up\n"
+        "addr add 192.0.2.254/24 dev out0\n"
+        "neigh add 192.0.2.1 lladdr 00:00:5e:00:53:11 dev out0\n"
+        "neigh add 192.0.2.2 lladdr 00:00:5e:00:53:12 dev out0\n"
+        "neigh add 192.0.2.253 lladdr 00:00:5e:00:53:22 dev out0\n"
+        "route add 203.0.113.0/24 via 192.0.2.253\n"
+        "END");
+    out_ = if_nametoindex("out0");
+    bench.AllowDevice(out_);
+    service_ = bench.AddService(kService1);
+  }
+  ~Routed() override {
+    MustRun("ip link del out0");
+    SetForwarding("0");
+  }
+  static void SetForwarding(const char* value) {
+    std::ofstream("/proc/sys/net/ipv4/ip_forward") << value;
+  }
+
+  // A dest whose next hop is not known yet.
+  uint32_t AddDest(Endpoint dest = kDest1) {
+    return bench.AddDest(service_, dest, kNoHop);
+  }
+  Frame ToDest1(const Frame& in) {
+    return Via(To(in, kDest1), kDest1Mac, kOutMac);
+  }
+
+  uint32_t out_ = 0;
+  ServiceKey service_;
+};
+
+TEST_F(Routed, RedirectsByTheKernelsRouteAndRemembersIt) {
+  const uint32_t dest = AddDest();
+  ExpectRun(bench, Syn(), XLVS_STEP_redirect_client_to_dest, ToDest1(Syn()));
+  const xlvs_nexthop& hop = bench.dests[dest].nexthop;
+  EXPECT_EQ(hop.ifindex, out_);
+  EXPECT_EQ(hop.mtu, 900u);
+  EXPECT_EQ(hop.fresh_ticks, bench.now());
+  MustRun("ip neigh del 192.0.2.1 dev out0");
+  ExpectRun(bench, Ack(), XLVS_STEP_redirect_client_to_dest, ToDest1(Ack()));
+}
+
+TEST_F(Routed, LearnsANewMacWithinASecond) {
+  const uint32_t dest = AddDest();
+  bench.Run(Syn());
+  MustRun(
+      "ip neigh replace 192.0.2.1 lladdr 00:00:5e:00:53:12 dev out0 nud "
+      "permanent");
+  ExpectRun(bench, Ack(), XLVS_STEP_redirect_client_to_dest, ToDest1(Ack()));
+  bench.dests[dest].nexthop.fresh_ticks -= 8;
+  ExpectRun(bench, Ack(), XLVS_STEP_redirect_client_to_dest,
+            Via(To(Ack(), kDest1), kDest2Mac, kOutMac));
+}
+
+TEST_F(Routed, HandsAPacketToTheKernelToResolveTheNeighbour) {
+  const Endpoint dest = {V4(192, 0, 2, 78), 80};
+  const uint32_t id = AddDest(dest);
+  ExpectRun(bench, Syn(), XLVS_STEP_pass_neighbour, To(Syn(), dest));
+  EXPECT_EQ(bench.dests[id].nexthop.ifindex, 0u);
+  MustRun("ip neigh add 192.0.2.78 lladdr 00:00:5e:00:53:12 dev out0");
+  ExpectRun(bench, Ack(), XLVS_STEP_redirect_client_to_dest,
+            Via(To(Ack(), dest), kDest2Mac, kOutMac));
+}
+
+TEST_F(Routed, AnswersHostUnreachableWhereARouteSaysSo) {
+  for (const char* type : {"unreachable", "blackhole", "prohibit"}) {
+    SCOPED_TRACE(type);
+    MustRun(absl::StrCat("ip route add ", type, " 192.0.2.77/32"));
+    const Endpoint dest = {V4(192, 0, 2, 77), 80};
+    AddDest(dest);
+    ExpectAnswered(bench, Syn(), XLVS_STEP_tx_icmp_host_unreach,
+                   kHostUnreachable);
+    ExpectAnswered(bench, Ack(1000), XLVS_STEP_tx_icmp_host_unreach,
+                   kHostUnreachable);
+    bench.DeleteDest(service_, dest);
+    MustRun("ip route del 192.0.2.77/32");
+  }
+}
+
+TEST_F(Routed, HandsAPacketToALocalRealServerToTheKernel) {
+  const Endpoint dest = {V4(192, 0, 2, 254), 80};
+  AddDest(dest);
+  ExpectRun(bench, Syn(), XLVS_STEP_pass_route, To(Syn(), dest));
+}
+
+TEST_F(Routed, HandsAPacketToTheKernelWhereTheRoutesDeviceIsNotOurs) {
+  bench.Reset();  // nothing allowed
+  service_ = bench.AddService(kService1);
+  AddDest();
+  ExpectRun(bench, Syn(), XLVS_STEP_pass_route, To(Syn(), kDest1));
+}
+
+TEST_F(Routed, KnowsTheRoutesMtu) {
+  AddDest();
+  bench.Run(Syn());
+  ExpectAnswered(bench, Ack(861), XLVS_STEP_tx_icmp_frag_needed,
+                 FragNeeded(900));
+  ExpectRun(bench, Ack(860), XLVS_STEP_redirect_client_to_dest,
+            ToDest1(Ack(860)));
+}
+
+TEST_F(Routed, RepliesByTheKernelsRoute) {
+  AddDest();
+  bench.Run(Syn());
+  for (int i = 0; i < 3; ++i)
+    ExpectRun(bench, ReplyAck(), XLVS_STEP_redirect_dest_to_client,
+              Via(From(ReplyAck(), kService1), kGatewayMac, kOutMac));
+  ExpectUntouched(bench, ReplyAck(861), XLVS_STEP_pass_too_big);
+}
+
+TEST_F(Routed, RepliesByTheWayOfTheRequestWhereTheNeighbourIsNotKnown) {
+  MustRun("ip neigh del 192.0.2.253 dev out0");
+  AddDest();
+  bench.Run(Syn());
+  ExpectRun(bench, ReplyAck(), XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(ReplyAck(), kService1)));
+}
+
+TEST_F(Routed, FollowsANewRouteToTheClientWithinASecond) {
+  AddDest();
+  bench.Run(Syn());
+  bench.Run(ReplyAck());
+  MustRun(
+      "ip neigh replace 192.0.2.253 lladdr 00:00:5e:00:53:12 dev out0 nud "
+      "permanent");
+  bench.Advance(8);
+  ExpectRun(bench, ReplyAck(), XLVS_STEP_redirect_dest_to_client,
+            Via(From(ReplyAck(), kService1), kDest2Mac, kOutMac));
+}
+
+TEST_F(Routed, PassesAReplyUntouchedWhereARouteForbidsTheClient) {
+  MustRun("ip route add blackhole 203.0.113.1/32");
+  AddDest();
+  bench.Run(Syn());
+  ExpectUntouched(bench, ReplyAck(), XLVS_STEP_pass_reply_route);
+}
+
+TEST_F(Routed, PassesAReplyUntouchedWhereTheRoutesDeviceIsNotOurs) {
+  bench.Reset();  // nothing allowed
+  service_ = bench.AddService(kService1);
+  AddDest();
+  bench.Run(Syn());
+  ExpectUntouched(bench, ReplyAck(), XLVS_STEP_pass_reply_route);
+}
+
+// ---- nothing is forgotten
+
+// Endings that no single packet on a quiet machine can have: the first needs
+// another CPU, the second a defect.
+constexpr xlvs_step kBeyondReach[] = {XLVS_STEP_drop_table_busy,
+                                      XLVS_STEP_drop_internal};
+
+class EveryEnding : public testing::Environment {
+ public:
+  void TearDown() override {
+    if (GTEST_FLAG_GET(filter) != "*") return;
+    for (int i = 0; i < XLVS_STEP_max; ++i) {
+      const auto step = static_cast<xlvs_step>(i);
+      const bool reachable = std::ranges::find(kBeyondReach, step) ==
+                             std::ranges::end(kBeyondReach);
+      EXPECT_EQ(Bench::SeenEndings().test(i), reachable)
+          << StepName(step) << (reachable ? " has no test" : " was reached");
+    }
+  }
+};
+const testing::Environment* const every_ending =
+    testing::AddGlobalTestEnvironment(new EveryEnding);
+
+}  // namespace
+}  // namespace xlvs

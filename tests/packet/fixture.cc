@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/packet/fixture.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "loader/base/status.h"
+#include "loader/datapath/bpf_object.h"
+#include "loader/datapath/sizes.h"
+
+namespace xlvs {
+namespace {
+
+constexpr const char* kBpfFs = "/sys/fs/bpf";
+constexpr size_t kFrameBytesMax = 2048;
+
+[[noreturn]] void Fail(const std::string& what) {
+  std::fprintf(stderr, "packet tests: %s\n", what.c_str());
+  std::exit(1);
+}
+
+void FailOnError(int result, const char* what) {
+  if (result != 0) Fail(absl::StrCat(what, ": ", std::strerror(errno)));
+}
+
+void BringUpLoopback() {
+  UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = {};
+  std::strcpy(request.ifr_name, "lo");
+  FailOnError(ioctl(socket_fd.get(), SIOCGIFFLAGS, &request), "look at lo");
+  request.ifr_flags |= IFF_UP;
+  FailOnError(ioctl(socket_fd.get(), SIOCSIFFLAGS, &request), "bring up lo");
+}
+
+// Once a process.
+void EnterOwnNamespaces() {
+  if (geteuid() != 0) Fail("must run as root");
+  FailOnError(unshare(CLONE_NEWNET | CLONE_NEWNS), "make namespaces");
+  FailOnError(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+              "make mounts private");
+  FailOnError(mount("bpf", kBpfFs, "bpf", 0, nullptr),
+              "mount a BPF file system");
+  BringUpLoopback();
+  std::ofstream("/proc/sys/net/ipv4/ip_forward") << "0";
+  // Budgets and counts are kept by CPU.
+  PinToCpu(sched_getcpu());
+}
+
+const char* const kStepNames[] = {
+#define XLVS_X(name, action, text) #name,
+    XLVS_STEPS(XLVS_X)
+#undef XLVS_X
+        "(none)"};
+
+constexpr uint32_t kStepActions[] = {
+#define XLVS_X(name, action, text) XDP_##action,
+    XLVS_STEPS(XLVS_X)
+#undef XLVS_X
+        XDP_ABORTED};
+
+absl::Status WriteElement(int fd, uint32_t key, const void* value) {
+  if (bpf_map_update_elem(fd, &key, value, 0) != 0)
+    return ErrnoStatus(errno, "write map entry");
+  return absl::OkStatus();
+}
+
+// All of an array's elements become zero.
+void Blank(const Instance& instance, const std::string& pin) {
+  const UniqueFd fd = Must(instance.OpenPin(pin));
+  bpf_map_info info = {};
+  uint32_t info_bytes = sizeof(info);
+  FailOnError(bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes), "map info");
+  const bool per_cpu = info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
+  const Bytes zero(((info.value_size + 7) & ~7U) *
+                   (per_cpu ? libbpf_num_possible_cpus() : 1));
+  for (uint32_t i = 0; i < info.max_entries; ++i)
+    Must(WriteElement(fd.get(), i, zero.data()));
+}
+
+void BlankHash(const Instance& instance, const std::string& pin) {
+  const UniqueFd fd = Must(instance.OpenPin(pin));
+  char key[64];
+  while (bpf_map_get_next_key(fd.get(), nullptr, key) == 0)
+    bpf_map_delete_elem(fd.get(), key);
+}
+
+xlvs_addr RawAddr(uint32_t host_order) {
+  return IpAddr::FromV4(host_order).raw();
+}
+
+DestKey KeyOf(Endpoint dest) {
+  return {.daddr = IpAddr::FromV4(dest.addr), .dport = dest.port};
+}
+
+}  // namespace
+
+std::string StepName(xlvs_step step) {
+  return kStepNames[std::min<uint32_t>(step, XLVS_STEP_max)];
+}
+
+uint32_t StepAction(xlvs_step step) {
+  return kStepActions[std::min<uint32_t>(step, XLVS_STEP_max)];
+}
+
+void Must(const absl::Status& status) {
+  if (!status.ok()) Fail(status.ToString());
+}
+
+void MustRun(const std::string& command) {
+  if (std::system(command.c_str()) != 0)
+    Fail(absl::StrCat("this failed: ", command));
+}
+
+void PinToCpu(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  FailOnError(sched_setaffinity(0, sizeof(set), &set), "choose a CPU");
+}
+
+std::vector<int> UsableCpus() {
+  // Process-wide what it was before PinToCpu().
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); ++cpu)
+    cpus.push_back(cpu);
+  return cpus;
+}
+
+uint32_t MonotonicTicks() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec) /
+         XLVS_TICK_NS;
+}
+
+// ---- the bench
+
+Bench::Bench(const AttachOptions& options) : instance_("") {
+  static const bool namespaces = (EnterOwnNamespaces(), true);
+  (void)namespaces;
+  CaptureLibbpfLog();
+  static int made = 0;
+  instance_ = Instance(absl::StrCat("xlvs-test-", getpid(), "-", made++));
+  const Sizes sizes = Must(ComputeSizes(options, libbpf_num_possible_cpus()));
+  if (const absl::Status status = instance_.Create(sizes); !status.ok())
+    Fail(absl::StrCat(status.ToString(), "\n", LibbpfLog()));
+  OpenMaps();
+}
+
+Bench::~Bench() {
+  Must(instance_.Remove());
+}
+
+void Bench::OpenMaps() {
+  meta_ = Must(instance_.CheckedMeta());
+  program_ = Must(instance_.OpenPin("program"));
+  steps_fd_ = Must(instance_.OpenPin("steps"));
+  heads_fd_ = Must(instance_.OpenPin("heads"));
+  counters_fd_ = Must(instance_.OpenPin("counters"));
+  conns = Must(instance_.MapArray<xlvs_bucket>("conns", true));
+  dests = Must(instance_.MapArray<xlvs_dest>("dests", true));
+  loads = Must(instance_.MapArray<xlvs_load>("loads", true));
+  nexthops = Must(instance_.MapArray<xlvs_nexthop>("nexthops", true));
+  clock = Must(instance_.MapArray<xlvs_clock>("clock", true));
+  control = Must(instance_.MapArray<xlvs_control>("control", true));
+  fresh_control_ = control[0];
+  config_ = Must(MapDirector::Open(instance_, /*for_writing=*/true, {}));
+}
+
+void Bench::Reset() {
+  for (const char* pin :
+       {"pools", "slots", "dests", "counters", "loads", "rates", "conns",
+        "heads", "locals", "nexthops", "clock", "steps", "icmp"})
+    Blank(instance_, pin);
+  BlankHash(instance_, "services");
+  BlankHash(instance_, "devices");
+  control[0] = fresh_control_;
+  config_ = Must(MapDirector::Open(instance_, /*for_writing=*/true, {}));
+}
+
+void Bench::SetNow(uint32_t ticks) {
+  clock[0].now_ticks = ticks;
+  for (uint32_t id = 1; id < dests.size(); ++id)
+    if (dests[id].nexthop.ifindex != 0) dests[id].nexthop.fresh_ticks = ticks;
+}
+
+ServiceKey Bench::AddService(Endpoint vip, Protocol protocol,
+                             Scheduler scheduler) {
+  const ServiceKey key = {.vaddr = IpAddr::FromV4(vip.addr),
+                          .vport = vip.port,
+                          .protocol = protocol};
+  Must(config().AddService({.key = key, .scheduler = scheduler}));
+  return key;
+}
+
+uint32_t Bench::AddDest(const ServiceKey& service, Endpoint dest,
+                        const Hop& hop, uint32_t weight) {
+  Must(config().AddDest(
+      service,
+      {.key = KeyOf(dest), .method = Method::kMasq, .weight = weight}));
+  for (uint32_t id = 1; id < dests.size(); ++id) {
+    const xlvs_dest& record = dests[id];
+    if (record.state != XLVS_DEST_available || record.vport != service.vport ||
+        record.dport != dest.port ||
+        record.l4_proto != static_cast<uint8_t>(service.protocol) ||
+        IpAddr(record.vaddr) != service.vaddr ||
+        IpAddr(record.daddr) != IpAddr::FromV4(dest.addr))
+      continue;
+    SetHop(id, hop);
+    return id;
+  }
+  Fail("the dest just added is not in the map");
+}
+
+void Bench::EditWeight(const ServiceKey& service, Endpoint dest,
+                       uint32_t weight) {
+  Must(config().EditDest(
+      service,
+      {.key = KeyOf(dest), .method = Method::kMasq, .weight = weight}));
+}
+
+void Bench::DeleteDest(const ServiceKey& service, Endpoint dest) {
+  Must(config().DeleteDest(service, KeyOf(dest)));
+}
+
+void Bench::SetHop(uint32_t dest, const Hop& hop) {
+  xlvs_nexthop& nexthop = dests[dest].nexthop;
+  nexthop.ifindex = hop.ifindex;
+  nexthop.fresh_ticks = now();
+  std::memcpy(nexthop.dmac, hop.dmac.data(), hop.dmac.size());
+  std::memcpy(nexthop.smac, hop.smac.data(), hop.smac.size());
+  nexthop.mtu = hop.mtu;
+}
+
+void Bench::AllowDevice(uint32_t ifindex) {
+  const UniqueFd devices = Must(instance_.OpenPin("devices"));
+  Must(WriteElement(devices.get(), ifindex, &ifindex));
+}
+
+int Bench::RunWith(std::span<const uint8_t> in, Bytes* out,
+                   uint32_t meta_bytes) const {
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  options.data_in = in.data();
+  options.data_size_in = in.size();
+  options.repeat = 1;
+  xdp_md context = {};
+  if (meta_bytes > 0) {
+    context.data = meta_bytes;
+    context.data_end = in.size();
+    options.ctx_in = &context;
+    options.ctx_size_in = sizeof(context);
+  }
+  if (out != nullptr) {
+    out->resize(kFrameBytesMax);
+    options.data_out = out->data();
+    options.data_size_out = out->size();
+  }
+  if (const int error = bpf_prog_test_run_opts(program_.get(), &options);
+      error != 0)
+    return error;
+  if (out != nullptr) out->resize(options.data_size_out);
+  return static_cast<int>(options.retval);
+}
+
+int Bench::RunUncounted(std::span<const uint8_t> in, Bytes* out) const {
+  return RunWith(in, out, 0);
+}
+
+Sums Bench::Steps() const {
+  std::vector<xlvs_step_counters> by_cpu(meta_.config.cpus);
+  const uint32_t zero = 0;
+  FailOnError(bpf_map_lookup_elem(steps_fd_.get(), &zero, by_cpu.data()),
+              "read steps");
+  Sums sums;
+  for (const xlvs_step_counters& counters : by_cpu) {
+    sums.rx += counters.rx;
+    int step = 0;
+#define XLVS_X(name, action, text) sums.endings[step++] += counters.name;
+    XLVS_STEPS(XLVS_X)
+#undef XLVS_X
+  }
+  return sums;
+}
+
+Outcome Bench::Run(std::span<const uint8_t> in) {
+  return RunCounted(in, 0);
+}
+
+Outcome Bench::RunWithMetadata(std::span<const uint8_t> in,
+                               uint32_t meta_bytes) {
+  Bytes with_metadata(meta_bytes);
+  with_metadata.insert(with_metadata.end(), in.begin(), in.end());
+  Outcome outcome = RunCounted(with_metadata, meta_bytes);
+  outcome.out.erase(outcome.out.begin(), outcome.out.begin() + meta_bytes);
+  return outcome;
+}
+
+Outcome Bench::RunCounted(std::span<const uint8_t> in, uint32_t meta_bytes) {
+  Outcome outcome;
+  const Sums before = Steps();
+  const int action = RunWith(in, &outcome.out, meta_bytes);
+  const Sums after = Steps();
+  if (action < 0) {
+    ADD_FAILURE() << "the kernel refused the packet: "
+                  << std::strerror(-action);
+    return outcome;
+  }
+  EXPECT_EQ(after.rx - before.rx, 1u) << "counted as received";
+  for (uint32_t step = 0; step < XLVS_STEP_max; ++step) {
+    const uint64_t rose = after.endings[step] - before.endings[step];
+    if (rose == 0) continue;
+    EXPECT_EQ(rose, 1u) << StepName(static_cast<xlvs_step>(step));
+    EXPECT_EQ(outcome.step, XLVS_STEP_max)
+        << "counted both as " << StepName(outcome.step) << " and as "
+        << StepName(static_cast<xlvs_step>(step));
+    outcome.step = static_cast<xlvs_step>(step);
+  }
+  EXPECT_NE(outcome.step, XLVS_STEP_max) << "counted as no ending";
+  if (outcome.step != XLVS_STEP_max) SeenEndings().set(outcome.step);
+  EXPECT_EQ(static_cast<uint32_t>(action), StepAction(outcome.step))
+      << "XDP action of " << StepName(outcome.step);
+  return outcome;
+}
+
+std::bitset<XLVS_STEP_max>& Bench::SeenEndings() {
+  static std::bitset<XLVS_STEP_max> seen;
+  return seen;
+}
+
+std::vector<Record> Bench::Records() const {
+  std::vector<Record> records;
+  for (uint32_t bucket = 0; bucket < conns.size(); ++bucket)
+    for (uint32_t slot = 0; slot < XLVS_CONNS_PER_BUCKET; ++slot) {
+      const xlvs_conn& conn = conns[bucket].conn[slot];
+      if (conn.life.state != XLVS_CONN_free)
+        records.push_back({bucket, slot, conn});
+    }
+  return records;
+}
+
+std::vector<xlvs_head> Bench::Heads() const {
+  std::vector<xlvs_head> heads(conns.size());
+  for (uint32_t i = 0; i < heads.size(); ++i)
+    FailOnError(bpf_map_lookup_elem(heads_fd_.get(), &i, &heads[i]),
+                "read heads");
+  return heads;
+}
+
+uint32_t Bench::SpilledTotal() const {
+  uint32_t total = 0;
+  for (const xlvs_head& head : Heads())
+    for (const uint8_t spilled : head.spilled) total += spilled;
+  return total;
+}
+
+xlvs_conn* Bench::Find(Endpoint client, Endpoint service, Protocol protocol) {
+  const xlvs_addr caddr = RawAddr(client.addr);
+  for (uint32_t bucket = 0; bucket < conns.size(); ++bucket)
+    for (xlvs_conn& conn : conns[bucket].conn) {
+      if (conn.life.state == XLVS_CONN_free ||
+          static_cast<int32_t>(conn.life.expires_ticks - now()) <= 0 ||
+          std::memcmp(&conn.caddr, &caddr, sizeof(caddr)) != 0 ||
+          conn.ports.cport != client.port || conn.ports.vport != service.port)
+        continue;
+      const xlvs_dest& dest = dests[conn.ports.dest];
+      if (dest.l4_proto == static_cast<uint8_t>(protocol) &&
+          IpAddr(dest.vaddr) == IpAddr::FromV4(service.addr))
+        return &conn;
+    }
+  return nullptr;
+}
+
+std::vector<xlvs_counters> Bench::CountersByCpu(uint32_t dest) const {
+  std::vector<xlvs_counters> by_cpu(meta_.config.cpus);
+  FailOnError(bpf_map_lookup_elem(counters_fd_.get(), &dest, by_cpu.data()),
+              "read counters");
+  return by_cpu;
+}
+
+xlvs_counters Bench::CountersOf(uint32_t dest) const {
+  xlvs_counters sum = {};
+  for (const xlvs_counters& counters : CountersByCpu(dest)) {
+    sum.conns += counters.conns;
+    sum.in_packets += counters.in_packets;
+    sum.out_packets += counters.out_packets;
+    sum.in_bytes += counters.in_bytes;
+    sum.out_bytes += counters.out_bytes;
+    sum.active += counters.active;
+    sum.inactive += counters.inactive;
+    sum.untold_active += counters.untold_active;
+    sum.untold_inactive += counters.untold_inactive;
+  }
+  return sum;
+}
+
+std::string Bench::Counts(uint32_t dest) const {
+  const xlvs_counters sum = CountersOf(dest);
+  EXPECT_EQ(sum.active, loads[dest].active) << "shared total";
+  EXPECT_EQ(sum.inactive, loads[dest].inactive) << "shared total";
+  return absl::StrCat(sum.active, "/", sum.inactive);
+}
+
+namespace {
+
+Bench& SharedBench() {
+  static Bench bench;
+  return bench;
+}
+
+}  // namespace
+
+PacketTest::PacketTest() : bench(SharedBench()) {
+  bench.Reset();
+  bench.SetNow(kStart);
+}
+
+}  // namespace xlvs

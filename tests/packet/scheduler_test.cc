@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scheduler sequences: random configurations and histories of connections, the
+// BPF schedulers (through the loader that configures them) against
+// loader/schedule/model, which has the schedulers as IPVS's source has them. A
+// difference in one pick, or in one connection count, fails.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <optional>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "loader/schedule/model.h"
+#include "tests/packet/fixture.h"
+#include "tests/packet/packet_case.h"
+
+namespace xlvs {
+namespace {
+
+constexpr int kHistories = 10'000;
+// Clearing all maps takes longer than a history: several share them, each with
+// a service and clients of its own.
+constexpr int kHistoriesPerReset = 100;
+constexpr Scheduler kSchedulers[] = {Scheduler::kRr, Scheduler::kWrr,
+                                     Scheduler::kLc, Scheduler::kWlc};
+
+Endpoint DestOf(int number) {
+  return {V4(192, 0, 2, 1 + number), 8080};
+}
+
+// One history: a service, its dests and connections, here and in the model.
+class History {
+ public:
+  History(Bench& bench, uint32_t seed)
+      : bench_(bench),
+        place_(seed % kHistoriesPerReset),
+        random_(seed),
+        scheduler_(kSchedulers[Below(4)]),
+        udp_(Below(5) == 0),
+        weights_(Below(4)),
+        model_(scheduler_),
+        log_(absl::StrCat("seed ", seed, ", ", Name(scheduler_))) {
+    service_ = bench_.AddService(vip_, udp_ ? Protocol::kUdp : Protocol::kTcp,
+                                 scheduler_);
+    const uint32_t dests = Below(8) == 0 ? 12 + Below(20) : 1 + Below(8);
+    for (uint32_t i = 0; i < dests; ++i) AddDest();
+  }
+
+  // False, with the story so far, at the first difference.
+  testing::AssertionResult Play(int events) {
+    for (int i = 0; i < events && difference_.empty(); ++i) Event();
+    if (difference_.empty()) CompareCounts();
+    if (difference_.empty()) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << log_ << ": " << difference_;
+  }
+
+ private:
+  struct DestState {
+    uint32_t id = 0;
+    bool available = false;
+    int active = 0;
+    int inactive = 0;
+  };
+  enum class Phase { kSynRecv, kEstablished, kOver, kUdp };
+  struct Conn {
+    int dest = 0;
+    Phase phase = Phase::kUdp;
+  };
+
+  uint32_t Below(uint32_t bound) { return random_() % bound; }
+
+  uint32_t Weight() {
+    switch (weights_) {
+      case 0:
+        return 1;
+      case 1:
+        return Below(6);
+      case 2:
+        return 2 * Below(5);
+      default:
+        return Below(3) == 0 ? Below(65536) : Below(10);
+    }
+  }
+
+  void Event() {
+    const uint32_t roll = Below(100);
+    if (roll < 60)
+      Open(conns_.size());
+    else if (roll < 68)
+      Ack();
+    else if (roll < 78)
+      Fin();
+    else if (roll < 83)
+      Rst();
+    else if (roll < 89)
+      OpenAgain();
+    else if (roll < 93)
+      EditWeight();
+    else if (roll < 95)
+      AddDest();
+    else if (roll < 98)
+      DeleteDest();
+    else
+      ChangeScheduler();
+  }
+
+  // ---- connections
+
+  Endpoint Client(size_t number) const {
+    return {V4(203, 0, 113, 1 + number), static_cast<uint16_t>(10000 + place_)};
+  }
+
+  Outcome Send(size_t conn, uint8_t flags) {
+    return bench_.Run(udp_ ? UdpFrame(Client(conn), vip_)
+                           : TcpFrame(Client(conn), vip_, flags));
+  }
+
+  // A first packet: the pick is compared.
+  void Open(size_t number) {
+    const std::optional<int> want = model_.Pick();
+    const Outcome outcome = Send(number, kSyn);
+    absl::StrAppend(&log_, " +", number);
+    if (!want.has_value()) {
+      if (outcome.step != XLVS_STEP_tx_icmp_port_unreach)
+        difference_ = absl::StrCat("no dest is usable, but the packet ends as ",
+                                   StepName(outcome.step));
+      return;
+    }
+    absl::StrAppend(&log_, "=", *want);
+    const int got =
+        outcome.step == XLVS_STEP_tx_client_to_dest ? outcome.out[33] - 1 : -1;
+    if (got != *want) {
+      difference_ =
+          absl::StrCat("the model picks ", *want, ", the packet went ", got,
+                       " (", StepName(outcome.step), ")");
+      return;
+    }
+    Count(*want, udp_ ? 0 : 1, udp_ ? 1 : 0);
+    const Conn conn = {.dest = *want,
+                       .phase = udp_ ? Phase::kUdp : Phase::kSynRecv};
+    if (number == conns_.size())
+      conns_.push_back(conn);
+    else
+      conns_[number] = conn;
+  }
+
+  void Count(int dest, int active, int inactive) {
+    dests_[dest].active += active;
+    dests_[dest].inactive += inactive;
+    if (dests_[dest].available) model_.Count(dest, active, inactive);
+  }
+
+  // Some connection in one of two phases, whose dest is there.
+  std::optional<size_t> Some(Phase one, Phase other) {
+    if (conns_.empty()) return std::nullopt;
+    const size_t first = Below(conns_.size());
+    for (size_t i = 0; i < conns_.size(); ++i) {
+      const size_t number = (first + i) % conns_.size();
+      const Conn& conn = conns_[number];
+      if ((conn.phase == one || conn.phase == other) &&
+          dests_[conn.dest].available)
+        return number;
+    }
+    return std::nullopt;
+  }
+
+  void Ack() {
+    if (const auto conn = Some(Phase::kSynRecv, Phase::kSynRecv)) {
+      Send(*conn, kAck);
+      conns_[*conn].phase = Phase::kEstablished;
+    }
+  }
+
+  void Fin() {
+    if (const auto conn = Some(Phase::kSynRecv, Phase::kEstablished)) {
+      Send(*conn, kFin | kAck);
+      // From SYN_RECV to TIME_WAIT, from ESTABLISHED to CLOSE_WAIT.
+      Count(conns_[*conn].dest, -1, 1);
+      conns_[*conn].phase = conns_[*conn].phase == Phase::kSynRecv
+                                ? Phase::kOver
+                                : Phase::kUdp;  // nothing more to do with it
+    }
+  }
+
+  void Rst() {
+    if (const auto conn = Some(Phase::kEstablished, Phase::kEstablished)) {
+      Send(*conn, kRst);
+      Count(conns_[*conn].dest, -1, 1);
+      conns_[*conn].phase = Phase::kOver;
+    }
+  }
+
+  // A client that begins anew from the same port: scheduled while the old
+  // connection still counts.
+  void OpenAgain() {
+    const auto conn = Some(Phase::kOver, Phase::kOver);
+    if (!conn) return;
+    const int old_dest = conns_[*conn].dest;
+    conns_[*conn].phase = Phase::kUdp;
+    Open(*conn);
+    Count(old_dest, 0, -1);
+  }
+
+  // ---- configuration
+
+  std::optional<int> SomeDest(bool available) {
+    std::vector<int> fitting;
+    for (const auto& [number, dest] : dests_)
+      if (dest.available == available) fitting.push_back(number);
+    if (fitting.empty()) return std::nullopt;
+    return fitting[Below(fitting.size())];
+  }
+
+  // A new one, or, half of the time, one that was deleted.
+  void AddDest() {
+    std::optional<int> number;
+    if (Below(2) == 0) number = SomeDest(/*available=*/false);
+    if (!number) {
+      if (dests_.size() >= 50) return;
+      number = static_cast<int>(dests_.size());
+    }
+    const uint32_t weight = Weight();
+    absl::StrAppend(&log_, " a", *number, "w", weight);
+    DestState& dest = dests_[*number];
+    dest.id = bench_.AddDest(service_, DestOf(*number), kHop1, weight);
+    dest.available = true;
+    model_.Add(*number, weight);
+    // It comes back with its connections.
+    model_.Count(*number, dest.active, dest.inactive);
+  }
+
+  void EditWeight() {
+    if (const auto number = SomeDest(/*available=*/true)) {
+      const uint32_t weight = Weight();
+      absl::StrAppend(&log_, " e", *number, "w", weight);
+      bench_.EditWeight(service_, DestOf(*number), weight);
+      model_.Edit(*number, weight);
+    }
+  }
+
+  void DeleteDest() {
+    if (const auto number = SomeDest(/*available=*/true)) {
+      absl::StrAppend(&log_, " d", *number);
+      bench_.DeleteDest(service_, DestOf(*number));
+      dests_[*number].available = false;
+      model_.Delete(*number);
+    }
+  }
+
+  void ChangeScheduler() {
+    scheduler_ = kSchedulers[Below(4)];
+    absl::StrAppend(&log_, " ", Name(scheduler_));
+    Must(bench_.config().EditService(
+        {.key = service_, .scheduler = scheduler_}));
+    model_.SetScheduler(scheduler_);
+  }
+
+  void CompareCounts() {
+    for (const auto& [number, dest] : dests_) {
+      const std::string want = absl::StrCat(dest.active, "/", dest.inactive);
+      const std::string got = bench_.Counts(dest.id);
+      if (got != want)
+        difference_ =
+            absl::StrCat("dest ", number, " should have ", want, ", has ", got);
+    }
+  }
+
+  Bench& bench_;
+  uint32_t place_;  // among those that share the maps
+  Endpoint vip_ = {V4(198, 51, 100, 1 + place_), 80};
+  std::mt19937 random_;
+  Scheduler scheduler_;
+  bool udp_;
+  uint32_t weights_;  // which kind
+  SchedulerModel model_;
+  ServiceKey service_;
+  std::map<int, DestState> dests_;
+  std::vector<Conn> conns_;
+  std::string log_;
+  std::string difference_;
+};
+
+AttachOptions Sizes() {
+  AttachOptions options;
+  options.conns = 20'000;
+  options.services = kHistoriesPerReset;
+  options.dests = 50 * kHistoriesPerReset;
+  options.count_batch = 1;
+  return options;
+}
+
+TEST(SchedulerSequences, AreThoseOfTheModelInTenThousandHistories) {
+  Bench bench(Sizes());
+  for (int seed = 0; seed < kHistories; ++seed) {
+    if (seed % kHistoriesPerReset == 0) bench.Reset();
+    bench.Advance(1);  // ICMP errors are limited by the tick
+    History history(bench, seed);
+    ASSERT_TRUE(history.Play(60));
+  }
+}
+
+}  // namespace
+}  // namespace xlvs

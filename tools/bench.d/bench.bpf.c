@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The director as it is shipped, behind a program that makes the packet first.
+ * That xlvs_director is the same code here and there is checked when it is
+ * loaded (object.h). */
+#include "bpf/director.bpf.c"
+#include "tools/bench.d/traffic.h"
+
+static __always_inline int bench_director(struct xdp_md* ctx) {
+  xlvs_count_rx();
+  return xlvs_finish(xlvs_handle(ctx));
+}
+
+SEC("xdp")
+int bench_control_request(struct xdp_md* ctx) {
+  return bench_request(ctx) ? XDP_TX : XDP_ABORTED;
+}
+
+SEC("xdp")
+int bench_control_reply(struct xdp_md* ctx) {
+  return bench_reply(ctx) ? XDP_TX : XDP_ABORTED;
+}
+
+SEC("xdp")
+int bench_xlvs_request(struct xdp_md* ctx) {
+  return bench_request(ctx) ? bench_director(ctx) : XDP_ABORTED;
+}
+
+SEC("xdp")
+int bench_xlvs_reply(struct xdp_md* ctx) {
+  return bench_reply(ctx) ? bench_director(ctx) : XDP_ABORTED;
+}
