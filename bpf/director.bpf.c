@@ -62,6 +62,7 @@ static __always_inline enum xlvs_step xlvs_new_conn(
     if (result == XLVS_INSERT_full) return XLVS_STEP_drop_table_full;
     if (result == XLVS_INSERT_done) {
       xlvs_count_conn_made(dest, insert.life.life.flags);
+      xlvs_conn_shadow_older(pkt, &insert);
       const __u32 index = insert.place.bucket;
       struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
       found->dest = bpf_map_lookup_elem(&xlvs_dests, &dest);

@@ -46,6 +46,10 @@ enum xlvs_conn_state {
 #define XLVS_CONN_inactive 0x01U
 /* `nexthop` was taken from the FIB, not only from the request's frame. */
 #define XLVS_CONN_routed 0x02U
+/* Another connection has come since that replies cannot be told apart from: the
+ * same client address and port, the same real server address and port, by
+ * another service. They go to the newer one, as in IPVS. */
+#define XLVS_CONN_shadowed 0x04U
 
 /* Everything of a connection that changes, one 64-bit word: changed by
  * compare-and-swap only, so whoever made a transition knows that it was he, and

@@ -57,6 +57,7 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
     client = &pkt->saddr;
   } else {
     if (ports.ports.cport != pkt->dport) return false;
+    if (life.life.flags & XLVS_CONN_shadowed) return false;
     client = &pkt->daddr;
   }
   if (!xlvs_addr_equal(&conn->caddr, client)) return false;
@@ -224,6 +225,44 @@ __noinline int xlvs_conn_insert(const struct xlvs_packet* pkt,
   if (dead.word) xlvs_count_conn_gone(dead_dest, dead.life.flags);
   insert->ret_slot = slot;
   return XLVS_INSERT_done;
+}
+
+/* Takes the replies from older connections of the same client address and port
+ * to the same real server, which came by another service. */
+__noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
+                                      const struct xlvs_insert* newer) {
+  if (!pkt || !newer) return 0;
+  const __u32 index = newer->place.bucket;
+  const __u32 home = newer->place.home % XLVS_GROUPS_PER_BUCKET;
+  struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
+  const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  const struct xlvs_dest* new_dest =
+      bpf_map_lookup_elem(&xlvs_dests, &newer->dest);
+  if (!bucket || !head || !new_dest) return 0;
+  const __u32 slots =
+      head->spilled[home] ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
+  for (__u32 i = 0; i < XLVS_CONNS_PER_BUCKET && i < slots; i++) {
+    const __u32 slot =
+        (home * XLVS_CONNS_PER_GROUP + i) % XLVS_CONNS_PER_BUCKET;
+    struct xlvs_conn* conn = &bucket->conn[slot];
+    union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
+    const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
+    if (ports.ports.cport != pkt->sport || slot == newer->ret_slot ||
+        !xlvs_addr_equal(&conn->caddr, &pkt->saddr) ||
+        xlvs_life_is_over(life, pkt->now_ticks))
+      continue;
+    const __u32 dest_id = ports.ports.dest;
+    const struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
+    if (!dest || dest->l4_proto != pkt->l4_proto ||
+        !xlvs_addr_equal(&dest->daddr, &new_dest->daddr) ||
+        xlvs_dport(dest, ports.ports.vport) != xlvs_dport(new_dest, pkt->dport))
+      continue;
+    union xlvs_life shadowed = life;
+    shadowed.life.flags |= XLVS_CONN_shadowed;
+    /* If it fails, a packet of the older one came just now: it is no older. */
+    __sync_val_compare_and_swap((__u64*)&conn->life, life.word, shadowed.word);
+  }
+  return 0;
 }
 
 /* Moves a connection on by one packet: its state, and the time until it

@@ -285,6 +285,21 @@ TEST_F(Classify, AnswersPortUnreachableByEveryScheduler) {
   }
 }
 
+TEST_F(Classify, AnswersTimeExceededWhereTheTtlEnds) {
+  OneService(bench);
+  Frame in = Syn();
+  in.ip.ttl = 1;
+  ExpectAnswered(bench, in, XLVS_STEP_tx_icmp_ttl_exceeded, kTimeExceeded);
+}
+
+TEST_F(Classify, PassesAReplyUntouchedWhereTheTtlEnds) {
+  OneService(bench);
+  bench.Run(Syn());
+  Frame in = ReplyAck();
+  in.ip.ttl = 1;
+  ExpectUntouched(bench, in, XLVS_STEP_pass_reply_ttl);
+}
+
 TEST_F(Classify, QuotesAsMuchAs548BytesOfAnySize) {
   bench.AddService(kService1, Protocol::kUdp);
   for (size_t bytes = 0; bytes <= 1472; ++bytes) {
@@ -602,6 +617,25 @@ TEST_F(Routed, HandsAPacketToTheKernelToResolveTheNeighbour) {
   MustRun("ip neigh add 192.0.2.78 lladdr 00:00:5e:00:53:12 dev out0");
   ExpectRun(bench, Ack(), XLVS_STEP_redirect_client_to_dest,
             Via(To(Ack(), dest), kDest2Mac, kOutMac));
+}
+
+TEST_F(Routed, HasTheKernelSendAPacketToEachRealServerEvery32Seconds) {
+  AddDest();
+  bench.Run(Syn());
+  int checks = 0;
+  for (int second = 0; second < 96; ++second) {
+    // Not by the bench, which would keep the next hop fresh.
+    bench.clock[0].now_ticks += XLVS_TICKS_PER_SECOND;
+    const Outcome first = bench.Run(Ack());
+    if (first.step == XLVS_STEP_pass_neighbour_check) {
+      ++checks;
+      ExpectSame(Build(To(Ack(), kDest1)), first.out);
+    } else {
+      ExpectSame(Build(ToDest1(Ack())), first.out);
+    }
+    ExpectRun(bench, Ack(), XLVS_STEP_redirect_client_to_dest, ToDest1(Ack()));
+  }
+  EXPECT_EQ(checks, 3);
 }
 
 TEST_F(Routed, AnswersHostUnreachableWhereARouteSaysSo) {

@@ -230,12 +230,26 @@ TEST_F(Masq, SendsToThePacketsOwnPortWhereServiceAndDestNameNone) {
   }
 }
 
-TEST_F(Masq, SendsToTheDestsPortWhereOnlyTheServiceNamesNone) {
+// As IPVS does it, which then ignores the port that the dest names.
+TEST_F(Masq, SendsToThePacketsOwnPortWhereTheServiceNamesNone) {
   bench.AddDest(bench.AddService({kService2.addr, 0}), kDest2, kHop2);
-  const Endpoint service = {kService2.addr, 4711};
+  const Endpoint service = {kService2.addr, 4711}, dest = {kDest2.addr, 4711};
   const Frame in = TcpFrame(kClient1, service, kSyn);
-  ExpectRun(bench, in, XLVS_STEP_tx_client_to_dest, Via(To(in, kDest2), kHop2));
-  const Frame reply = TcpFrame(kDest2, kClient1, kSyn | kAck);
+  ExpectRun(bench, in, XLVS_STEP_tx_client_to_dest, Via(To(in, dest), kHop2));
+  const Frame reply = TcpFrame(dest, kClient1, kSyn | kAck);
+  ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(reply, service)));
+  ExpectUntouched(bench, TcpFrame(kDest2, kClient1, kAck),
+                  XLVS_STEP_pass_reply_no_conn);
+}
+
+TEST_F(Masq, SendsToThePacketsOwnPortWhereTheDestNamesNone) {
+  bench.AddDest(bench.AddService({kService2.addr, 443}), {kDest2.addr, 0},
+                kHop2);
+  const Endpoint service = {kService2.addr, 443}, dest = {kDest2.addr, 443};
+  const Frame in = TcpFrame(kClient1, service, kSyn);
+  ExpectRun(bench, in, XLVS_STEP_tx_client_to_dest, Via(To(in, dest), kHop2));
+  const Frame reply = TcpFrame(dest, kClient1, kSyn | kAck);
   ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
             ViaRouter(From(reply, service)));
 }
@@ -247,7 +261,7 @@ TEST_F(Masq, PrefersTheServiceThatNamesThePort) {
             Via(To(exact, kDest1), kHop1));
   const Frame other = TcpFrame(kClient2, {kService1.addr, 81}, kSyn);
   ExpectRun(bench, other, XLVS_STEP_tx_client_to_dest,
-            Via(To(other, kDest2), kHop2));
+            Via(To(other, {kDest2.addr, 81}), kHop2));
 }
 
 TEST(MasqRandom, RewritesTwentyThousandRandomConnections) {

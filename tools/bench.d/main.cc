@@ -425,6 +425,7 @@ class Bench {
   // A table with room: emptied before it is half full.
   absl::Status NewConnections() {
     constexpr uint32_t kRoom = 400'000;
+    constexpr uint32_t kRepeat = 10'000, kFewer = 2'000, kWarm = 500;
     uint32_t next_flow = 0;
     const Frame syn = RequestFrame(0, kSyn);
     const auto next_flows = [&](Object& object, uint16_t port,
@@ -440,22 +441,22 @@ class Bench {
     };
     std::vector<Case> cases;
     const auto add = [&](std::string name, int program, uint32_t repeat,
-                         std::function<absl::Status()> before, Hits hits) {
+                         uint32_t warm, std::function<absl::Status()> before,
+                         Hits hits) {
       cases.push_back({.name = std::move(name),
                        .program = program,
                        .frame = syn,
                        .repeat = repeat,
-                       .warm = 500,
+                       .warm = warm,
                        .action = XDP_TX,
                        .before = std::move(before),
                        .hits = std::move(hits),
                        .ns = {}});
     };
-    constexpr uint32_t kRepeat = 10'000, kFewer = 2'000;
     Object& bench = world_.bench();
     Object& reference = world_.reference();
-    add("tx", reference.program("reference_tx"), kRepeat, {}, {});
-    add("control", bench.program("bench_control_request"), kRepeat,
+    add("tx", reference.program("reference_tx"), kRepeat, kWarm, {}, {});
+    add("control", bench.program("bench_control_request"), kRepeat, kWarm,
         [&] {
           world_.SetInOrder(bench, 0);
           return absl::OkStatus();
@@ -463,7 +464,7 @@ class Bench {
         {});
     uint32_t reference_flows = 0;
     add(
-        "R", reference.program("reference_new"), kRepeat,
+        "R", reference.program("reference_new"), kRepeat, kWarm,
         [&]() -> absl::Status {
           // What the last round made goes first.
           world_.SetVport(BENCH_PORT);
@@ -473,21 +474,25 @@ class Bench {
                                          syn, reference_flows);
             if (!gone.ok()) return gone.status();
           }
-          reference_flows = 500 + kRepeat;
+          reference_flows = kWarm + kRepeat;
           world_.SetInOrder(reference, 0);
           return absl::OkStatus();
         },
         CountReference());
     for (const SchedulerService& service : world_.schedulers()) {
-      const uint32_t repeat = service.reals > 100 ? kFewer : kRepeat;
+      const bool slow =
+          service.reals > 100 && (service.scheduler == Scheduler::kLc ||
+                                  service.scheduler == Scheduler::kWlc);
+      const uint32_t repeat = slow ? kFewer : kRepeat;
+      const uint32_t warm = std::max(kWarm, 2 * service.reals);
       for (Object* object : {&bench, world_.against()}) {
         if (object == nullptr) continue;
         add(
             absl::StrCat(object == &bench ? "" : "(against) ",
                          Name(service.scheduler), " ", service.reals),
-            object->program("bench_xlvs_request"), repeat,
-            [&next_flows, object, port = service.port, repeat] {
-              return next_flows(*object, port, 500 + repeat);
+            object->program("bench_xlvs_request"), repeat, warm,
+            [&next_flows, object, port = service.port, count = warm + repeat] {
+              return next_flows(*object, port, count);
             },
             [this] { return world_.ConnsMade(); });
       }
