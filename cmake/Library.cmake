@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # xlvs_library(NAME SRCS ... DEPS ...)  a static library of loader/, C++20
 # xlvs_executable(NAME SRCS ... DEPS ...)
-# xlvs_test(NAME SRCS ... DEPS ... LABEL unit|packet)  a GoogleTest program
+# xlvs_test(NAME SRCS ... DEPS ... LABEL unit|packet)  a GoogleTest program; the target
+# LABEL_tests builds all of a label
 function(xlvs_target_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
@@ -28,6 +29,10 @@ function(xlvs_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SRCS;DEPS" ${ARGN})
   xlvs_executable(${name} SRCS ${ARG_SRCS}
     DEPS ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  if(NOT TARGET ${ARG_LABEL}_tests)
+    add_custom_target(${ARG_LABEL}_tests)
+  endif()
+  add_dependencies(${ARG_LABEL}_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL})
 endfunction()

@@ -30,7 +30,8 @@ RULES = [
     ("loader/model/", ("loader/base/", "loader/net/", "loader/model/"), NO_BPF),
     (
         "loader/schedule/",
-        ("loader/base/", "loader/net/", "loader/model/", "loader/schedule/"),
+        ("maps/", "loader/base/", "loader/net/", "loader/model/",
+         "loader/schedule/"),
         NO_BPF,
     ),
     (

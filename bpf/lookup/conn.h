@@ -81,12 +81,13 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
   return true;
 }
 
-/* The slot of a connection that is not in its home group, or -1. */
-__noinline int xlvs_conn_find_spilled(struct xlvs_bucket* bucket,
-                                      const struct xlvs_packet* pkt,
-                                      __u32 direction) {
+/* The slot of the packet's connection among `slots` from `first` on, or -1. */
+__noinline int xlvs_conn_search(struct xlvs_bucket* bucket,
+                                const struct xlvs_packet* pkt, __u32 direction,
+                                __u32 first, __u32 slots) {
   if (!bucket || !pkt) return -1;
-  for (int slot = 0; slot < XLVS_CONNS_PER_BUCKET; slot++) {
+  for (__u32 i = 0; i < XLVS_CONNS_PER_BUCKET && i < slots; i++) {
+    const __u32 slot = (first + i) % XLVS_CONNS_PER_BUCKET;
     struct xlvs_found found;
     if (direction == XLVS_TO_DEST
             ? xlvs_conn_matches(&bucket->conn[slot], pkt, XLVS_TO_DEST, &found)
@@ -124,8 +125,13 @@ static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
       bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
   if (!head) return false;
   *ret_inserts = XLVS_READ_ONCE(head->inserts);
-  if (!head->spilled[place.home % XLVS_GROUPS_PER_BUCKET]) return false;
-  const int slot = xlvs_conn_find_spilled(bucket, pkt, direction);
+  const bool spilled = head->spilled[place.home % XLVS_GROUPS_PER_BUCKET];
+  /* A connection that another CPU made after the look above, but before
+   * `inserts` was read, would be made again: look once more. */
+  if (!spilled && !to_dest) return false;
+  const int slot =
+      xlvs_conn_search(bucket, pkt, direction, first,
+                       spilled ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP);
   if (slot < 0) return false;
   ret->slot = (__u32)slot % XLVS_CONNS_PER_BUCKET;
   return xlvs_conn_matches(&bucket->conn[ret->slot], pkt, direction, ret);

@@ -66,8 +66,8 @@ def ask(sock, path="/", close=False):
     return body.decode().strip()
 
 
-def connect(to, timeout=5.0):
-    sock = socket.create_connection(to, timeout=timeout)
+def connect(to, timeout=5.0, port=0):
+    sock = socket.create_connection(to, timeout, ("", port) if port else None)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -79,8 +79,8 @@ def wait_for_stop(limit):
 def hold(args):
     socks = []
     for _ in range(args.count):
-        sock = connect(args.to)
-        say(ask(sock, close=args.end == "server"))
+        sock = connect(args.to, port=args.port)
+        say(ask(sock, close=args.end in ("server", "both")))
         if args.end == "reset":
             linger = struct.pack("ii", 1, 0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -88,6 +88,11 @@ def hold(args):
         elif args.end == "client":
             # The client's FIN first; the server answers it with its own.
             sock.shutdown(socket.SHUT_WR)
+            while sock.recv(4096):
+                pass
+            sock.close()
+        elif args.end == "both":
+            # The server's FIN first, so no TIME_WAIT on the client's port.
             while sock.recv(4096):
                 pass
             sock.close()
@@ -208,8 +213,12 @@ def main():
         sub.add_argument("--limit", type=float, default=120)
         return sub
 
-    command(hold).add_argument(
-        "--end", default="none", choices=["none", "server", "client", "reset"]
+    sub = command(hold)
+    sub.add_argument("--port", type=int, default=0, help="the client's")
+    sub.add_argument(
+        "--end",
+        default="none",
+        choices=["none", "server", "client", "both", "reset"],
     )
     command(stream).add_argument("--pause", type=float, default=0.05)
     command(visit).add_argument("--pause", type=float, default=0.005)

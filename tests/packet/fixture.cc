@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <fstream>
 
@@ -18,12 +19,15 @@
 #include "loader/base/status.h"
 #include "loader/datapath/bpf_object.h"
 #include "loader/datapath/sizes.h"
+#include "maps/hash.h"
 
 namespace xlvs {
 namespace {
 
 constexpr const char* kBpfFs = "/sys/fs/bpf";
 constexpr size_t kFrameBytesMax = 2048;
+
+cpu_set_t usable_cpus;  // before this thread chose one
 
 [[noreturn]] void Fail(const std::string& what) {
   std::fprintf(stderr, "packet tests: %s\n", what.c_str());
@@ -53,6 +57,8 @@ void EnterOwnNamespaces() {
               "mount a BPF file system");
   BringUpLoopback();
   std::ofstream("/proc/sys/net/ipv4/ip_forward") << "0";
+  FailOnError(sched_getaffinity(0, sizeof(usable_cpus), &usable_cpus),
+              "ask for usable CPUs");
   // Budgets and counts are kept by CPU.
   PinToCpu(sched_getcpu());
 }
@@ -130,10 +136,9 @@ void PinToCpu(int cpu) {
 }
 
 std::vector<int> UsableCpus() {
-  // Process-wide what it was before PinToCpu().
   std::vector<int> cpus;
-  for (int cpu = 0; cpu < sysconf(_SC_NPROCESSORS_ONLN); ++cpu)
-    cpus.push_back(cpu);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &usable_cpus)) cpus.push_back(cpu);
   return cpus;
 }
 
@@ -362,6 +367,40 @@ uint32_t Bench::SpilledTotal() const {
   for (const xlvs_head& head : Heads())
     for (const uint8_t spilled : head.spilled) total += spilled;
   return total;
+}
+
+void Bench::ExpectHeadsTrue() const {
+  const std::vector<xlvs_head> heads = Heads();
+  std::vector<std::array<int, XLVS_GROUPS_PER_BUCKET>> spilled(heads.size());
+  for (const Record& record : Records()) {
+    const xlvs_conn& conn = record.conn;
+    const uint32_t protocol = dests[conn.ports.dest].l4_proto;
+    // As maps/conn.h and bpf/lib/place.h have it.
+    const uint64_t hash = xlvs_hash(
+        &conn.caddr, conn.ports.cport | protocol << 16, meta_.config.hash_key);
+    const uint64_t group =
+        hash * (uint64_t{meta_.config.buckets} * XLVS_GROUPS_PER_BUCKET) >> 32;
+    EXPECT_EQ(group / XLVS_GROUPS_PER_BUCKET, record.bucket);
+    const uint32_t home = group % XLVS_GROUPS_PER_BUCKET;
+    if (home != record.slot / XLVS_CONNS_PER_GROUP)
+      ++spilled[record.bucket][home];
+    const uint32_t due = heads[record.bucket].next_due_ticks;
+    EXPECT_GE(static_cast<int32_t>(conn.life.expires_ticks - due), 0)
+        << "bucket " << record.bucket << " is looked at from " << due
+        << " on, but slot " << record.slot << " is due at "
+        << conn.life.expires_ticks;
+  }
+  for (size_t bucket = 0; bucket < heads.size(); ++bucket)
+    for (int group = 0; group < XLVS_GROUPS_PER_BUCKET; ++group)
+      EXPECT_EQ(heads[bucket].spilled[group], spilled[bucket][group])
+          << "spilled of bucket " << bucket << ", group " << group;
+}
+
+void Bench::ExpectAllCounted() const {
+  const Sums sums = Steps();
+  uint64_t ended = 0;
+  for (const uint64_t count : sums.endings) ended += count;
+  EXPECT_EQ(sums.rx, ended);
 }
 
 xlvs_conn* Bench::Find(Endpoint client, Endpoint service, Protocol protocol) {

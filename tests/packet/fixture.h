@@ -143,6 +143,12 @@ class Bench {
   std::vector<Record> Records() const;
   std::vector<xlvs_head> Heads() const;
   uint32_t SpilledTotal() const;
+  // Test failures where a bucket's head does not tell the truth about its
+  // records: how many of each group spilled, and that none is due earlier. Not
+  // while packets or the expiry change the table.
+  void ExpectHeadsTrue() const;
+  // rx = sum of all endings, as ever.
+  void ExpectAllCounted() const;
   // The connection's record, null if there is none that is not over.
   xlvs_conn* Find(Endpoint client, Endpoint service, Protocol protocol);
   std::vector<xlvs_counters> CountersByCpu(uint32_t dest) const;
@@ -184,9 +190,9 @@ class PacketTest : public testing::Test {
   Bench& bench;
 };
 
-// This process, on one CPU from now on. Thread-wise.
+// The calling thread stays on one CPU from now on.
 void PinToCpu(int cpu);
-// CPUs that this process may use.
+// CPUs that this process may use; after the first Bench was made.
 std::vector<int> UsableCpus();
 // CLOCK_MONOTONIC in ticks, as the timer counts.
 uint32_t MonotonicTicks();

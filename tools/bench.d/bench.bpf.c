@@ -30,3 +30,13 @@ SEC("xdp")
 int bench_xlvs_reply(struct xdp_md* ctx) {
   return bench_reply(ctx) ? bench_director(ctx) : XDP_ABORTED;
 }
+
+/* Between two strangers, always others: passed. */
+SEC("xdp")
+int bench_xlvs_stranger(struct xdp_md* ctx) {
+  const __u32 flow = bench_next_flow();
+  return bench_write(ctx, bench_client(flow), bpf_htonl(BENCH_STRANGER),
+                     bench_client_port(flow), bench_traffic.vport)
+             ? bench_director(ctx)
+             : XDP_ABORTED;
+}

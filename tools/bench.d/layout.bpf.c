@@ -205,7 +205,7 @@ int layout_find_tag(struct xdp_md* ctx) {
   const struct xlvs_packet pkt = layout_packet(bench_next_flow());
   const __u32 hash = layout_hash_of(&pkt);
   const __u16 tag = hash | 1;
-  for (int probe = 0; probe < 2; probe++) {
+  for (int probe = 0; probe < LAYOUT_PROBES; probe++) {
     const __u32 index = layout_tag_of(hash, probe);
     struct layout_tagged* tagged = bpf_map_lookup_elem(&layout_tags, &index);
     if (!tagged) break;
@@ -240,7 +240,7 @@ int layout_fill_tag(struct xdp_md* ctx) {
   const __u32 flow = bench_next_flow();
   const struct xlvs_packet pkt = layout_packet(flow);
   const __u32 hash = layout_hash_of(&pkt);
-  for (int probe = 0; probe < 2; probe++) {
+  for (int probe = 0; probe < LAYOUT_PROBES; probe++) {
     const __u32 index = layout_tag_of(hash, probe);
     struct layout_tagged* tagged = bpf_map_lookup_elem(&layout_tags, &index);
     if (!tagged) break;

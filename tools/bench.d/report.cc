@@ -16,8 +16,7 @@
 namespace xlvs::bench {
 namespace {
 
-// The short runs of a machine that does nothing else are alike; so is what
-// JSON says.
+// More digits would say more than was measured.
 double Rounded(double value) {
   return static_cast<int64_t>(value * 100 + 0.5) / 100.0;
 }

@@ -307,6 +307,7 @@ absl::Status World::RunInOrder(const std::string& title, Object& object,
                                const std::string& program, uint8_t flags,
                                uint32_t first, uint32_t count) {
   constexpr uint32_t kAtOnce = 100'000;
+  if (count == 0) return absl::OkStatus();
   SetInOrder(object, first);
   for (uint32_t done = 0; done < count; done += kAtOnce) {
     ShowProgress(title, done, count);
@@ -374,11 +375,9 @@ absl::Status World::Clear() {
   // Not mappable: it has locks.
   xlvs_head head = {};
   for (uint32_t i = 0; i < buckets_.size(); ++i) {
-    ShowProgress("empty the table", i, buckets_.size());
     if (bpf_map_update_elem(heads_fd_.get(), &i, &head, 0) != 0)
       return ErrnoStatus(errno, "write map entry");
   }
-  EndProgress();
   std::vector<xlvs_counters> none(Cpus());
   for (uint32_t id = 0; id < dests_.size(); ++id) {
     loads_[id] = {};

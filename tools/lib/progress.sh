@@ -11,7 +11,7 @@
 
 _progress_spin() {
   local text=$1 start=$SECONDS frames=$'|/-\\' i=0
-  while :; do
+  while kill -0 $$ 2>/dev/null; do # not longer than the script
     printf '\r  %s %-58.58s %s%4d s%s' "${frames:i++%4:1}" "$text" \
       "$dim" "$((SECONDS - start))" "$plain"
     sleep 0.2
@@ -25,9 +25,13 @@ elapsed() {
 }
 
 attempt() {
-  local text=$1 log spinner='' start=${EPOCHREALTIME/[.,]/}
+  local text=$1 log write read spinner='' start=${EPOCHREALTIME/[.,]/}
   shift
+  # Without a name from the start: nothing stays behind, however this ends.
   log=$(mktemp "${TMPDIR:-/tmp}/xlvs-step.XXXXXX")
+  exec {write}>"$log"
+  exec {read}<"$log"
+  rm -f "$log"
   if [[ -t 1 ]]; then
     _progress_spin "$text" &
     spinner=$!
@@ -38,7 +42,7 @@ attempt() {
   (
     set -e
     "$@"
-  ) >"$log" 2>&1 </dev/null
+  ) >&"$write" 2>&1 </dev/null
   step_rc=$?
   set -e
   if [[ -n $spinner ]]; then
@@ -49,13 +53,13 @@ attempt() {
   if ((step_rc == 0)); then
     printf '  %sok%s %-57.57s %s%6s s%s\n' "$green" "$plain" "$text" \
       "$dim" "$(elapsed "$start")" "$plain"
-    rm -f "$log"
+    exec {write}>&- {read}<&-
     return 0
   fi
   printf '  %sFAILED%s %s (exit code %d)\n' "$red" "$plain" "$text" \
     "$step_rc"
-  sed 's/^/    /' "$log"
-  rm -f "$log"
+  sed 's/^/    /' <&"$read"
+  exec {write}>&- {read}<&-
 }
 
 step() {

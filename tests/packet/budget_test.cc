@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the verifier has to do for the programs, and that they load with every
+// kind of size.
+#include <bpf/bpf.h>
+#include <gtest/gtest.h>
+
+#include "tests/packet/fixture.h"
+#include "tests/packet/packet_case.h"
+
+namespace xlvs {
+namespace {
+
+// The kernel refuses a program at 1,000,000. Editing this number says that the
+// programs may become that much larger.
+constexpr uint32_t kMostVerifiedInsns = 400'000;
+
+uint32_t VerifiedInsns(const Bench& bench, const char* pin) {
+  const UniqueFd fd = Must(bench.instance().OpenPin(pin));
+  bpf_prog_info info = {};
+  uint32_t info_bytes = sizeof(info);
+  EXPECT_EQ(bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes), 0);
+  return info.verified_insns;
+}
+
+struct Row {
+  const char* name;
+  uint32_t conns, services, dests, count_batch;  // 0: the default
+};
+constexpr Row kRows[] = {
+    {"Default", 0, 0, 0, 0},
+    {"Least", 1, 1, 1, 1},
+    {"LeastWithBatches", 1, 1, 1, 8},
+    {"Large", 4'000'000, 10'000, 100'000, 1},
+    {"LargeWithBatches", 4'000'000, 10'000, 100'000, 8},
+};
+
+class Budget : public testing::TestWithParam<Row> {};
+
+TEST_P(Budget, LoadsWithinItAndWorks) {
+  AttachOptions options;
+  options.conns = GetParam().conns;
+  options.services = GetParam().services;
+  options.dests = GetParam().dests;
+  options.count_batch = GetParam().count_batch;
+  Bench bench(options);
+  for (const char* pin : {"program", "arm"}) {
+    const uint32_t insns = VerifiedInsns(bench, pin);
+    RecordProperty(pin, insns);
+    std::printf("%s: %u instructions verified\n", pin, insns);
+    EXPECT_LT(insns, kMostVerifiedInsns) << pin;
+    EXPECT_GT(insns, 0u) << pin;
+  }
+
+  bench.SetNow(1'000'000);
+  bench.AddDest(bench.AddService(kService1), kDest1);
+  const Frame syn = TcpFrame(kClient1, kService1, kSyn);
+  ExpectRun(bench, syn, XLVS_STEP_tx_client_to_dest,
+            Via(To(syn, kDest1), kHop1));
+  const Frame reply = TcpFrame(kDest1, kClient1, kSyn | kAck);
+  ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(reply, kService1)));
+  Must(bench.instance().StartTimer());
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, Budget, testing::ValuesIn(kRows),
+                         [](const auto& param) { return param.param.name; });
+
+}  // namespace
+}  // namespace xlvs
