@@ -113,6 +113,15 @@ struct {
   __uint(max_entries, 1); /* loader */
 } xlvs_locals SEC(".maps");
 
+/* The CLI writes, every packet reads. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct xlvs_filter);
+  __uint(max_entries, 1);
+} xlvs_filter SEC(".maps");
+
 /* Packets write and read. Full: replies ask the FIB each time. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

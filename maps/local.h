@@ -24,4 +24,17 @@ struct xlvs_local {
 XLVS_ASSERT_SIZE(struct xlvs_local, 24);
 XLVS_ASSERT_NO_PADDING(struct xlvs_local);
 
+/* xlvs_filter: one entry, one bit an address, by the low bits of the same hash:
+ * 0 = the address is in nobody's role. 32 KiB that stay in the cache, so that
+ * clients and strangers are told from ours without a look at the table, which
+ * for each of them would be at another place. The loader sets a bit before the
+ * address gets a role and clears it after the last address of it lost its. */
+#define XLVS_FILTER_BITS (1U << 18)
+
+struct xlvs_filter {
+  __u64 word[XLVS_FILTER_BITS / 64];
+};
+XLVS_ASSERT_SIZE(struct xlvs_filter, 32768);
+XLVS_ASSERT_NO_PADDING(struct xlvs_filter);
+
 #endif

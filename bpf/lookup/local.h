@@ -11,6 +11,9 @@
 static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
   const __u32 mask = xlvs_cfg.locals - 1;
   __u32 index = xlvs_hash(addr, 0, xlvs_cfg.hash_key);
+  const struct xlvs_filter* filter = XLVS_ONLY(xlvs_filter);
+  const __u32 bit = index % XLVS_FILTER_BITS;
+  if (!filter || !(filter->word[bit / 64] >> bit % 64 & 1)) return 0;
   for (int probe = 0; probe < XLVS_LOCAL_PROBES; probe++, index++) {
     __u32 key = index & mask;
     const struct xlvs_local* local = bpf_map_lookup_elem(&xlvs_locals, &key);

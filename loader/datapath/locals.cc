@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/datapath/locals.h"
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 #include "maps/hash.h"
 
@@ -11,12 +13,33 @@ uint32_t Locals::Start(const IpAddr& addr) const {
 }
 
 void Locals::Count(const IpAddr& addr, uint32_t role) {
-  UsersOf(role)[addr]++;
+  if (UsersOf(role)[addr]++ == 0) CountBit(addr);
+}
+
+void Locals::SetBit(const IpAddr& addr) {
+  CountBit(addr);
+  const uint32_t bit = BitOf(addr);
+  __u64& word = filter_[0].word[bit / 64];
+  StoreWord(word, word | __u64{1} << bit % 64);
+}
+
+void Locals::ClearBit(const IpAddr& addr) {
+  const uint32_t bit = BitOf(addr);
+  if (--bits_[bit] > 0) return;
+  bits_.erase(bit);
+  __u64& word = filter_[0].word[bit / 64];
+  StoreWord(word, word & ~(__u64{1} << bit % 64));
 }
 
 absl::Status Locals::Add(const IpAddr& addr, uint32_t role) {
   Users& users = UsersOf(role);
-  if (!users.contains(addr)) XLVS_RETURN_IF_ERROR(SetRole(addr, role));
+  if (!users.contains(addr)) {
+    SetBit(addr);
+    if (auto status = SetRole(addr, role); !status.ok()) {
+      ClearBit(addr);
+      return status;
+    }
+  }
   users[addr]++;
   return absl::OkStatus();
 }
@@ -29,6 +52,7 @@ void Locals::Remove(const IpAddr& addr, uint32_t role) {
   // The address stays: the way of others leads through its entry.
   if (xlvs_local* local = Find(addr); local != nullptr)
     StoreWord(local->roles, local->roles & ~role);
+  ClearBit(addr);
 }
 
 xlvs_local* Locals::Find(const IpAddr& addr) {
@@ -61,6 +85,13 @@ absl::Status Locals::SetRole(const IpAddr& addr, uint32_t role) {
 }
 
 absl::Status Locals::Rebuild() {
+  // First the bits that are missing, then the table, then the bits too many.
+  xlvs_filter& filter = filter_[0];
+  xlvs_filter wanted = {};
+  for (const auto& [bit, uses] : bits_)
+    wanted.word[bit / 64] |= __u64{1} << bit % 64;
+  for (size_t i = 0; i < std::size(wanted.word); ++i)
+    StoreWord(filter.word[i], filter.word[i] | wanted.word[i]);
   for (uint32_t i = 0; i < table_.size(); ++i)
     if (table_[i].roles != 0) {
       const IpAddr addr(table_[i].addr);
@@ -73,6 +104,8 @@ absl::Status Locals::Rebuild() {
     XLVS_RETURN_IF_ERROR(SetRole(addr, XLVS_LOCAL_virtual));
   for (const auto& [addr, users] : dests_)
     XLVS_RETURN_IF_ERROR(SetRole(addr, XLVS_LOCAL_dest));
+  for (size_t i = 0; i < std::size(wanted.word); ++i)
+    StoreWord(filter.word[i], wanted.word[i]);
   return absl::OkStatus();
 }
 

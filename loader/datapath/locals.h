@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loader's side of xlvs_locals (maps/local.h): which addresses are
-// services' and which are real servers', counted by use.
+// The loader's side of xlvs_locals and xlvs_filter (maps/local.h): which
+// addresses are services' and which are real servers', counted by use.
 #ifndef XLVS_LOADER_DATAPATH_LOCALS_H_
 #define XLVS_LOADER_DATAPATH_LOCALS_H_
 
@@ -17,8 +17,9 @@ namespace xlvs {
 class Locals {
  public:
   Locals() = default;
-  Locals(Mapped<xlvs_local> table, const xlvs_config& config)
-      : table_(std::move(table)), config_(config) {}
+  Locals(Mapped<xlvs_local> table, Mapped<xlvs_filter> filter,
+         const xlvs_config& config)
+      : table_(std::move(table)), filter_(std::move(filter)), config_(config) {}
 
   // One more user of `addr` in this role (XLVS_LOCAL_virtual or _dest), known
   // from the maps: the table has it already.
@@ -41,10 +42,20 @@ class Locals {
   absl::Status SetRole(const IpAddr& addr, uint32_t role);
   uint32_t Start(const IpAddr& addr) const;
 
+  // One more, one less address at a bit of the filter.
+  void CountBit(const IpAddr& addr) { bits_[BitOf(addr)]++; }
+  void SetBit(const IpAddr& addr);
+  void ClearBit(const IpAddr& addr);
+  uint32_t BitOf(const IpAddr& addr) const {
+    return Start(addr) % XLVS_FILTER_BITS;
+  }
+
   Mapped<xlvs_local> table_;
+  Mapped<xlvs_filter> filter_;
   xlvs_config config_ = {};
   Users virtuals_;
   Users dests_;
+  absl::flat_hash_map<uint32_t, uint32_t> bits_;  // bit -> uses, of any role
 };
 
 }  // namespace xlvs

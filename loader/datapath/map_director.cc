@@ -145,7 +145,9 @@ absl::Status MapDirector::OpenMaps(const Instance& instance, bool for_writing) {
                         instance.MapArray<xlvs_bucket>("conns", false));
   XLVS_ASSIGN_OR_RETURN(Mapped<xlvs_local> locals,
                         instance.MapArray<xlvs_local>("locals", for_writing));
-  locals_ = Locals(std::move(locals), meta_.config);
+  XLVS_ASSIGN_OR_RETURN(Mapped<xlvs_filter> filter,
+                        instance.MapArray<xlvs_filter>("filter", for_writing));
+  locals_ = Locals(std::move(locals), std::move(filter), meta_.config);
   XLVS_ASSIGN_OR_RETURN(counters_fd_, instance.OpenPin("counters"));
   return absl::OkStatus();
 }

@@ -40,9 +40,6 @@ not_ok() {
   printf 'not ok - %s: %s\n' "$1" "$(tr -s '\n ' ' ' <<<"${2:-no reason}")"
 }
 
-# A kernel without the feature; tools/test accepts no other reason.
-skip() { printf 'skip - %s: kernel lacks %s\n' "$1" "$2"; }
-
 # check SENTENCE COMMAND...: its exit code decides, its output is the reason.
 check() {
   local sentence=$1 out

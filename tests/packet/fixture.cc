@@ -186,7 +186,7 @@ void Bench::OpenMaps() {
 void Bench::Reset() {
   for (const char* pin :
        {"pools", "slots", "dests", "counters", "loads", "rates", "conns",
-        "heads", "locals", "nexthops", "clock", "steps", "icmp"})
+        "heads", "locals", "filter", "nexthops", "clock", "steps", "icmp"})
     Blank(instance_, pin);
   BlankHash(instance_, "services");
   BlankHash(instance_, "devices");

@@ -202,7 +202,7 @@ class Bench {
         "asks the FIB once in 8 s).\n");
     absl::PrintF("%s, Linux %s, commit %s\n", CpuModel(), Kernel(),
                  options_.commit);
-    absl::PrintF("%s; director: %s insns verified, %s translated, %s B jited\n",
+    absl::PrintF("%s\ndirector: %s insns verified, %s translated, %s B jited\n",
                  pinned_, WithCommas(shipped_.verified_insns),
                  WithCommas(shipped_.translated_insns),
                  WithCommas(shipped_.jited_bytes));
