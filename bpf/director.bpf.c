@@ -114,15 +114,16 @@ static __always_inline enum xlvs_step xlvs_to_dest(
   struct xlvs_nexthop way;
   enum xlvs_step step = xlvs_way_to_dest(ctx, pkt, found.dest, &way);
   if (step == XLVS_STEP_tx_icmp_host_unreach) return step;
-  if (step == XLVS_STEP_next) {
+  /* With the MTU known, the kernel need not find out after the rewrite. */
+  if (step == XLVS_STEP_next || step == XLVS_STEP_pass_neighbour_check) {
     if (way.mtu && pkt->ip_bytes > way.mtu) {
       *ret_mtu = way.mtu;
       if (pkt->dont_fragment) return XLVS_STEP_tx_icmp_frag_needed;
       step = XLVS_STEP_pass_too_big;
-    } else if (!xlvs_can_send(ctx, way.ifindex)) {
-      step = XLVS_STEP_pass_route;
     }
   }
+  if (step == XLVS_STEP_next && !xlvs_can_send(ctx, way.ifindex))
+    step = XLVS_STEP_pass_route;
 
   struct xlvs_headers headers;
   if (!xlvs_headers(ctx, pkt->l4_proto, &headers))

@@ -48,7 +48,7 @@ enum xlvs_conn_state {
 #define XLVS_CONN_routed 0x02U
 /* Another connection has come since that replies cannot be told apart from: the
  * same client address and port, the same real server address and port, by
- * another service. They go to the newer one, as in IPVS. */
+ * another service. They go to the newer one while it lives, as in IPVS. */
 #define XLVS_CONN_shadowed 0x04U
 
 /* Everything of a connection that changes, one 64-bit word: changed by

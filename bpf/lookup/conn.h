@@ -43,21 +43,31 @@ union xlvs_ports {
   __u64 word;
 };
 
+/* What a lookup goes by. Replies are looked for among the connections that no
+ * newer one shadows; only if there is none, among all. */
+enum xlvs_look {
+  XLVS_LOOK_to_dest,
+  XLVS_LOOK_to_client,
+  XLVS_LOOK_to_client_shadowed,
+};
+
 /* Whether the packet belongs to `conn`; then `ret` is filled. */
 static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
                                               const struct xlvs_packet* pkt,
-                                              enum xlvs_direction direction,
+                                              enum xlvs_look look,
                                               struct xlvs_found* ret) {
   const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
   const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
   const struct xlvs_addr* client;
-  if (direction == XLVS_TO_DEST) {
+  if (look == XLVS_LOOK_to_dest) {
     if ((__u32)ports.word != (pkt->sport | (__u32)pkt->dport << 16))
       return false;
     client = &pkt->saddr;
   } else {
     if (ports.ports.cport != pkt->dport) return false;
-    if (life.life.flags & XLVS_CONN_shadowed) return false;
+    if (look != XLVS_LOOK_to_client_shadowed &&
+        (life.life.flags & XLVS_CONN_shadowed))
+      return false;
     client = &pkt->daddr;
   }
   if (!xlvs_addr_equal(&conn->caddr, client)) return false;
@@ -65,7 +75,7 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
   const __u32 dest_id = ports.ports.dest;
   struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
   if (!dest || dest->l4_proto != pkt->l4_proto) return false;
-  if (direction == XLVS_TO_DEST) {
+  if (look == XLVS_LOOK_to_dest) {
     if (!xlvs_addr_equal(&dest->vaddr, &pkt->daddr)) return false;
   } else {
     if (xlvs_dport(dest, ports.ports.vport) != pkt->sport ||
@@ -81,25 +91,56 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
   return true;
 }
 
-/* The slot of the packet's connection among `slots` from `first` on, or -1. */
+/* The slot of the packet's connection among `slots` from `first` on, or -1.
+ * `look` is an enum xlvs_look. */
 __noinline int xlvs_conn_search(struct xlvs_bucket* bucket,
-                                const struct xlvs_packet* pkt, __u32 direction,
+                                const struct xlvs_packet* pkt, __u32 look,
                                 __u32 first, __u32 slots) {
   if (!bucket || !pkt) return -1;
   for (__u32 i = 0; i < XLVS_CONNS_PER_BUCKET && i < slots; i++) {
     const __u32 slot = (first + i) % XLVS_CONNS_PER_BUCKET;
     struct xlvs_found found;
-    if (direction == XLVS_TO_DEST
-            ? xlvs_conn_matches(&bucket->conn[slot], pkt, XLVS_TO_DEST, &found)
-            : xlvs_conn_matches(&bucket->conn[slot], pkt, XLVS_TO_CLIENT,
-                                &found))
-      return slot;
+    if (xlvs_conn_matches(&bucket->conn[slot], pkt, look, &found)) return slot;
   }
   return -1;
 }
 
-/* Finds the packet's connection; on a miss, `ret_inserts` is what
- * xlvs_conn_insert wants to know. */
+/* After a miss in the home group. `ret_inserts` is what xlvs_conn_insert wants
+ * to know. */
+static __always_inline bool xlvs_conn_find_further(
+    const struct xlvs_packet* pkt, enum xlvs_direction direction,
+    struct xlvs_place place, struct xlvs_bucket* bucket, __u32* ret_inserts,
+    struct xlvs_found* ret) {
+  const struct xlvs_head* head =
+      bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
+  if (!head) return false;
+  *ret_inserts = XLVS_READ_ONCE(head->inserts);
+  const __u32 home = place.home % XLVS_GROUPS_PER_BUCKET;
+  const __u32 slots =
+      head->spilled[home] ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
+  int slot;
+  if (direction == XLVS_TO_DEST) {
+    /* Also the home group again: a connection that another CPU made after the
+     * first look, but before `inserts` was read, would be made again. */
+    slot = xlvs_conn_search(bucket, pkt, XLVS_LOOK_to_dest,
+                            home * XLVS_CONNS_PER_GROUP, slots);
+  } else {
+    slot = xlvs_conn_search(bucket, pkt, XLVS_LOOK_to_client,
+                            home * XLVS_CONNS_PER_GROUP, slots);
+    if (slot < 0)
+      slot = xlvs_conn_search(bucket, pkt, XLVS_LOOK_to_client_shadowed,
+                              home * XLVS_CONNS_PER_GROUP, slots);
+  }
+  if (slot < 0) return false;
+  ret->slot = (__u32)slot % XLVS_CONNS_PER_BUCKET;
+  return xlvs_conn_matches(&bucket->conn[ret->slot], pkt,
+                           direction == XLVS_TO_DEST
+                               ? XLVS_LOOK_to_dest
+                               : XLVS_LOOK_to_client_shadowed,
+                           ret);
+}
+
+/* Finds the packet's connection. On a miss, `ret_inserts` is as above. */
 static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
                                            enum xlvs_direction direction,
                                            struct xlvs_place* ret_place,
@@ -116,25 +157,15 @@ static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
       (place.home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
 #pragma unroll
   for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++) {
-    if (xlvs_conn_matches(&bucket->conn[first + i], pkt, direction, ret)) {
+    if (xlvs_conn_matches(&bucket->conn[first + i], pkt,
+                          to_dest ? XLVS_LOOK_to_dest : XLVS_LOOK_to_client,
+                          ret)) {
       ret->slot = first + i;
       return true;
     }
   }
-  const struct xlvs_head* head =
-      bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
-  if (!head) return false;
-  *ret_inserts = XLVS_READ_ONCE(head->inserts);
-  const bool spilled = head->spilled[place.home % XLVS_GROUPS_PER_BUCKET];
-  /* A connection that another CPU made after the look above, but before
-   * `inserts` was read, would be made again: look once more. */
-  if (!spilled && !to_dest) return false;
-  const int slot =
-      xlvs_conn_search(bucket, pkt, direction, first,
-                       spilled ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP);
-  if (slot < 0) return false;
-  ret->slot = (__u32)slot % XLVS_CONNS_PER_BUCKET;
-  return xlvs_conn_matches(&bucket->conn[ret->slot], pkt, direction, ret);
+  return xlvs_conn_find_further(pkt, direction, place, bucket, ret_inserts,
+                                ret);
 }
 
 /* The slot for a new connection, or -1: nearest to home first. `ret_life` is
@@ -234,7 +265,8 @@ __noinline int xlvs_conn_insert(const struct xlvs_packet* pkt,
 }
 
 /* Takes the replies from older connections of the same client address and port
- * to the same real server, which came by another service. */
+ * to the same real server, which came by another service, for as long as the
+ * newer one lives. */
 __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
                                       const struct xlvs_insert* newer) {
   if (!pkt || !newer) return 0;

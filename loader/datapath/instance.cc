@@ -113,12 +113,24 @@ absl::StatusOr<UniqueFd> Instance::Lock() const {
   const std::string directory(kLockDirectory);
   if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
     return ErrnoStatus(errno, absl::StrCat("make ", directory));
-  const std::string path = absl::StrCat(directory, "/", name_, ".lock");
-  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-  while (flock(fd.get(), LOCK_EX) != 0)
-    if (errno != EINTR) return ErrnoStatus(errno, absl::StrCat("lock ", path));
-  return fd;
+  const std::string path = LockPath();
+  while (true) {
+    UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+    while (flock(fd.get(), LOCK_EX) != 0)
+      if (errno != EINTR)
+        return ErrnoStatus(errno, absl::StrCat("lock ", path));
+    // Whoever removed the instance meanwhile removed the file with it.
+    struct stat ours;
+    struct stat there;
+    if (fstat(fd.get(), &ours) == 0 && stat(path.c_str(), &there) == 0 &&
+        ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+      return fd;
+  }
+}
+
+std::string Instance::LockPath() const {
+  return absl::StrCat(kLockDirectory, "/", name_, ".lock");
 }
 
 bool Instance::Exists() const {
@@ -126,10 +138,13 @@ bool Instance::Exists() const {
   return fs::is_directory(path_, error);
 }
 
+absl::Status Instance::RemoveLeftovers() const {
+  return RemoveTree(unfinished_path_);
+}
+
 absl::Status Instance::Create(const Sizes& sizes) const {
   XLVS_RETURN_IF_ERROR(CheckBpfFs());
-  // What a killed predecessor left.
-  XLVS_RETURN_IF_ERROR(RemoveTree(unfinished_path_));
+  XLVS_RETURN_IF_ERROR(RemoveLeftovers());
   XLVS_ASSIGN_OR_RETURN(const BpfObject program, BpfObject::Load(sizes));
   XLVS_RETURN_IF_ERROR(InitialiseMaps(program, sizes));
   if (mkdir(unfinished_path_.c_str(), 0700) != 0)
@@ -170,11 +185,13 @@ absl::StatusOr<bool> Instance::TimerRuns() const {
 }
 
 absl::Status Instance::Remove() const {
-  XLVS_RETURN_IF_ERROR(RemoveTree(unfinished_path_));
+  XLVS_RETURN_IF_ERROR(RemoveLeftovers());
   // Out of sight at once, then piece by piece.
   if (rename(path_.c_str(), unfinished_path_.c_str()) != 0)
     return ErrnoStatus(errno, absl::StrCat("remove ", path_));
-  return RemoveTree(unfinished_path_);
+  XLVS_RETURN_IF_ERROR(RemoveTree(unfinished_path_));
+  unlink(LockPath().c_str());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<xlvs_meta> Instance::CheckedMeta() const {

@@ -41,13 +41,17 @@ class Instance {
   absl::StatusOr<UniqueFd> Lock() const;
 
   bool Exists() const;
+  // What a killed predecessor left half made or half removed; its programs may
+  // still be attached. The lock must be held.
+  absl::Status RemoveLeftovers() const;
   // Loads programs and maps and pins them. The lock must be held.
   absl::Status Create(const Sizes& sizes) const;
   // Clock and expiry: once started they run as long as the maps exist. Starting
   // again does no harm.
   absl::Status StartTimer() const;
   absl::StatusOr<bool> TimerRuns() const;
-  // Unpins everything; the kernel frees it when nobody uses it any more.
+  // Unpins everything; the kernel frees it when nobody uses it any more. The
+  // lock must be held; its file goes too.
   absl::Status Remove() const;
 
   // FAILED_PRECONDITION, with what to do, if there is no instance or it was
@@ -67,6 +71,8 @@ class Instance {
   }
 
  private:
+  std::string LockPath() const;
+
   std::string name_;
   std::string path_;
   std::string unfinished_path_;

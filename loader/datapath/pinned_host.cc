@@ -197,6 +197,7 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
     const AttachOptions& options) {
   XLVS_RETURN_IF_ERROR(CheckPrivilege());
   XLVS_ASSIGN_OR_RETURN(const UniqueFd lock, instance_.Lock());
+  XLVS_RETURN_IF_ERROR(instance_.RemoveLeftovers());
   XLVS_ASSIGN_OR_RETURN(std::vector<DeviceView> devices,
                         CheckDevices(options.devices));
   const bool existed = instance_.Exists();
@@ -221,6 +222,7 @@ absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
                                 bool purge) {
   XLVS_RETURN_IF_ERROR(CheckPrivilege());
   XLVS_ASSIGN_OR_RETURN(const UniqueFd lock, instance_.Lock());
+  XLVS_RETURN_IF_ERROR(instance_.RemoveLeftovers());
   if (!instance_.Exists()) return instance_.CheckedMeta().status();
   for (const std::string& device : devices)
     if (access(instance_.PathOf(Instance::LinkPin(device)).c_str(), F_OK) != 0)

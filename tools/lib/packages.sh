@@ -51,8 +51,9 @@ _packages_install() {
 # install_packages PACKAGE...
 install_packages() {
   local missing
-  mapfile -t missing < <(packages_missing "$@")
+  mapfile -t missing < <(packages_missing "$@" | sort -u)
   ((${#missing[@]})) || return 0
   [[ $EUID -eq 0 ]] || die "not installed: ${missing[*]}; run as root once"
-  step "install ${missing[*]}" _packages_install "${missing[@]}"
+  printf '%s\n' "missing: ${missing[*]}" | fold -s -w 76 | sed 's/^/  /'
+  step "install ${#missing[@]} Debian packages" _packages_install "${missing[@]}"
 }
