@@ -188,6 +188,8 @@ def udp(args):
     for i in range(args.count):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(2.0)
+            if args.port:
+                sock.bind(("", args.port + i))
             sock.connect(args.to)
             for turn in range(args.turns):
                 text = f"{i}.{turn}".encode() + b"x" * args.size
@@ -226,6 +228,8 @@ def main():
     sub.add_argument("--port", type=int, default=53)
     sub.add_argument("netns", nargs="+")
     sub = command(udp)
+    # Ports that the kernel picks may come twice.
+    sub.add_argument("--port", type=int, default=0, help="the first client's")
     sub.add_argument("--turns", type=int, default=1)
     sub.add_argument("--size", type=int, default=0)
 

@@ -22,17 +22,20 @@ names() {
 }
 
 is "50 ports: 10 for each of 5 servers" \
-  "$(names --count 50)" "$(each 10 1 2 3 4 5)"
+  "$(names --port 20000 --count 50)" "$(each 10 1 2 3 4 5)"
 is "4 datagrams from one port stay with one server" \
-  "$(names --count 5 --turns 4)" "$(each 4 1 2 3 4 5)"
+  "$(names --port 20100 --count 5 --turns 4)" "$(each 4 1 2 3 4 5)"
 is "1,400 bytes come back unchanged" \
-  "$(names --count 5 --size 1400)" "$(each 1 1 2 3 4 5)"
+  "$(names --port 20200 --count 5 --size 1400)" "$(each 1 1 2 3 4 5)"
 is "-L -n -c shows 60 connections in state UDP" \
   "$(listed_conns UDP)" 60
 is "they count as inactive" "$(active_conns) $(inactive_conns)" "0 60"
 
 x --set 0 0 2
-names --count 60 >/dev/null # a timeout is taken at a connection's next packet
+# A timeout is taken at a connection's next packet.
+names --port 20000 --count 50 >/dev/null
+names --port 20100 --count 5 >/dev/null
+names --port 20200 --count 5 >/dev/null
 x -e -u "$vip:53" -r "$(server_port 1 53)" -m -w 0
 is "weight 0 gets no new port" \
   "$(names --count 8 | grep -c rs01 || true)" 0
