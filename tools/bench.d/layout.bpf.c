@@ -196,7 +196,8 @@ static __always_inline bool layout_slot_matches(struct layout_tagged* tagged,
                                                 const struct xlvs_packet* pkt) {
   if (tagged->tag[slot] != tag) return false;
   struct xlvs_found found;
-  return xlvs_conn_matches(&tagged->slot[slot].conn, pkt, XLVS_LOOK_to_dest, &found);
+  return xlvs_conn_matches(&tagged->slot[slot].conn, pkt, XLVS_LOOK_to_dest,
+                           &found);
 }
 
 SEC("xdp")

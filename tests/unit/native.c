@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/native.h"
+
+#include "bpf/lib/csum.h"
+#include "bpf/lookup/tcp_state.h"
+#include "bpf/parse/headers.h"
+
+enum xlvs_step native_parse(const void* frame, __u64 bytes,
+                            struct native_packet* ret) {
+  const struct xlvs_cursor cursor = {(void*)frame, (char*)frame + bytes};
+  struct xlvs_packet packet = {};
+  const enum xlvs_step step = xlvs_parse(cursor, &packet);
+  if (step != XLVS_STEP_next) return step;
+  ret->saddr = packet.saddr;
+  ret->daddr = packet.daddr;
+  ret->sport = packet.sport;
+  ret->dport = packet.dport;
+  ret->ip_bytes = packet.ip_bytes;
+  ret->l4_proto = packet.l4_proto;
+  ret->tcp_event = packet.tcp_event;
+  return step;
+}
+
+__u16 native_csum_update(__u16 check, __u32 old32, __u32 new32, __u16 old16,
+                         __u16 new16) {
+  return xlvs_csum_apply(check, xlvs_csum_change32(old32, new32) +
+                                    xlvs_csum_change16(old16, new16));
+}
+
+__u8 native_tcp_next(int direction, int event, __u8 state) {
+  const struct xlvs_packet packet = {.l4_proto = IPPROTO_TCP,
+                                     .tcp_event = event};
+  return xlvs_state_after(&packet, direction, state);
+}
+
+int native_is_active(__u8 state) {
+  return xlvs_state_is_active(state);
+}
