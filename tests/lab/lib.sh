@@ -145,6 +145,7 @@ cleanup() {
     x detach --purge >/dev/null 2>&1
     rm -rf "/sys/fs/bpf/${XLVS_INSTANCE:?}"
   fi
+  rm -f "/run/xlvs/${XLVS_INSTANCE:?}.lock" # the name is never used again
   [[ -z $own_lab ]] || lab_down "$own_lab" >/dev/null 2>&1
   rm -rf "$scratch"
 }
