@@ -30,10 +30,12 @@ static int xlvs_tick(void* map, int* key, struct xlvs_timer* timer) {
   return 0;
 }
 
-/* Run once by the loader when the maps are new, and by an upgrade. Returns 0 or
- * a negative errno. */
-SEC("syscall")
-int xlvs_arm(void* ctx) {
+/* Run once by the loader when the maps are new (by BPF_PROG_TEST_RUN, never on
+ * a device), and by an upgrade. Returns 0 or a negative errno. Not a syscall
+ * program: those may sleep, and Linux 6.1 refuses them maps with a
+ * bpf_spin_lock ("sleepable progs cannot use bpf_spin_lock yet"). */
+SEC("xdp")
+int xlvs_arm(struct xdp_md* ctx) {
   (void)ctx;
   struct xlvs_timer* timer = XLVS_ONLY(xlvs_timer);
   struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);

@@ -274,8 +274,9 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
   const __u32 home = newer->place.home % XLVS_GROUPS_PER_BUCKET;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
   const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  const __u32 new_dest_id = newer->dest;
   const struct xlvs_dest* new_dest =
-      bpf_map_lookup_elem(&xlvs_dests, &newer->dest);
+      bpf_map_lookup_elem(&xlvs_dests, &new_dest_id);
   if (!bucket || !head || !new_dest) return 0;
   const __u32 slots =
       head->spilled[home] ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
@@ -310,6 +311,9 @@ static __always_inline void xlvs_conn_advance(
     const struct xlvs_packet* pkt, enum xlvs_direction direction,
     struct xlvs_place place, struct xlvs_found* found,
     const struct xlvs_control* control) {
+  /* Unrolled: clang turns the loop so that it is re-entered by falling through,
+   * which Linux 6.1 takes for an endless one ("back-edge from insn"). */
+#pragma unroll
   for (int attempt = 0; attempt < 3; attempt++) {
     const union xlvs_life old = found->life;
     const __u8 state = xlvs_state_after(pkt, direction, old.life.state);

@@ -74,7 +74,7 @@ static __always_inline enum xlvs_step xlvs_parse(struct xlvs_cursor cursor,
   if (fragment & (XLVS_IP_MORE_FRAGMENTS | XLVS_IP_OFFSET))
     return XLVS_STEP_pass_fragment;
   ret->ip_bytes = bpf_ntohs(ip->tot_len);
-  if ((const void*)ip + ret->ip_bytes > frame_end)
+  if (ret->ip_bytes > (__u64)(frame_end - (const void*)ip))
     return XLVS_STEP_pass_truncated;
   ret->dont_fragment = (fragment & XLVS_IP_DONT_FRAGMENT) != 0;
   ret->l4_proto = ip->protocol;

@@ -3,11 +3,16 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "loader/base/status.h"
 // The contract before the skeleton, which names our structs without defining
@@ -38,12 +43,29 @@ std::string& Log() {
 
 int KeepMessage(libbpf_print_level level, const char* format, va_list args) {
   if (level == LIBBPF_DEBUG) return 0;
-  char line[1024];
-  const int bytes = std::vsnprintf(line, sizeof(line), format, args);
+  va_list again;
+  va_copy(again, args);
+  const int bytes = std::vsnprintf(nullptr, 0, format, again);
+  va_end(again);
+  if (bytes <= 0) return bytes;
+  std::string message(bytes + 1, '\0');
+  std::vsnprintf(message.data(), message.size(), format, args);
+  message.pop_back();
   std::string& log = Log();
-  log += line;
+  log += message;
   if (log.size() > kLogBytesKept) log.erase(0, log.size() - kLogBytesKept);
   return bytes;
+}
+
+// The line of libbpf's log that says why the kernel refused a program: the one
+// before the verifier's own last line ("processed N insns ...").
+std::string Refusal(const std::string& log) {
+  std::string refusal = "no reason given";
+  for (absl::string_view line : absl::StrSplit(log, '\n')) {
+    if (absl::StartsWith(line, "processed ")) break;
+    if (!line.empty()) refusal = std::string(line);
+  }
+  return refusal;
 }
 
 void SetMapSizes(xlvs_director& object, const Sizes& sizes) {
@@ -82,8 +104,16 @@ absl::StatusOr<BpfObject> BpfObject::Load(const Sizes& sizes) {
   BpfObject program(raw);
   SetMapSizes(*raw, sizes);
   raw->rodata->xlvs_cfg = sizes.config;
-  if (const int error = xlvs_director__load(raw); error != 0)
-    return ErrnoStatus(error, "load BPF programs");
+  if (const int error = xlvs_director__load(raw); error != 0) {
+    if (geteuid() != 0 || error == -EPERM || error == -ENOMEM)
+      return ErrnoStatus(error, "load BPF programs");
+    // EACCES and EINVAL are the verifier's words too.
+    utsname kernel;
+    uname(&kernel);
+    return absl::InternalError(
+        absl::StrCat("load BPF programs: this kernel (", kernel.release,
+                     ") refuses them: ", Refusal(Log())));
+  }
   return program;
 }
 

@@ -165,7 +165,11 @@ absl::Status Instance::Create(const Sizes& sizes) const {
 
 absl::Status Instance::StartTimer() const {
   XLVS_ASSIGN_OR_RETURN(const UniqueFd arm, OpenPin("arm"));
+  // It wants a packet, of whatever content.
+  const uint8_t frame[64] = {};
   LIBBPF_OPTS(bpf_test_run_opts, options);
+  options.data_in = frame;
+  options.data_size_in = sizeof(frame);
   if (const int error = bpf_prog_test_run_opts(arm.get(), &options); error != 0)
     return ErrnoStatus(error, "run the program that starts the timer");
   if (const int error = static_cast<int>(options.retval); error != 0)
