@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/datapath/map_director.h"
 
-#include <bpf/bpf.h>
-
 #include <algorithm>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "loader/datapath/barrier.h"
+#include "loader/datapath/counters.h"
 #include "loader/schedule/sequence.h"
 
 namespace xlvs {
@@ -18,12 +16,6 @@ namespace {
 constexpr uint32_t kTrashTicks = 120 * XLVS_TICKS_PER_SECOND;
 // The least age at which no packet in flight can still make a connection to it.
 constexpr uint32_t kTrashTicksAtLeast = 2 * XLVS_TICKS_PER_SECOND;
-
-constexpr const char* kStateNames[XLVS_CONN_STATE_SLOTS] = {
-    "",         "NONE",      "ESTABLISHED", "SYN_SENT",   "SYN_RECV",
-    "FIN_WAIT", "TIME_WAIT", "CLOSE",       "CLOSE_WAIT", "LAST_ACK",
-    "LISTEN",   "SYNACK",    "UDP",         "",           "",
-    ""};
 
 absl::Status NoSuchService() {
   return absl::FailedPreconditionError("no such service");
@@ -37,70 +29,7 @@ xlvs_service_key RawKey(const ServiceKey& key) {
           .pad1 = 0};
 }
 
-Counters Minus(const xlvs_counters& sum, const xlvs_dest& dest) {
-  return {.conns = sum.conns - dest.zero_conns,
-          .in_packets = sum.in_packets - dest.zero_in_packets,
-          .out_packets = sum.out_packets - dest.zero_out_packets,
-          .in_bytes = sum.in_bytes - dest.zero_in_bytes,
-          .out_bytes = sum.out_bytes - dest.zero_out_bytes};
-}
-
-// To the gone_* fields of a pool or of xlvs_control.
-template <typename T>
-void AddGone(T& to, const Counters& counters) {
-  to.gone_conns += counters.conns;
-  to.gone_in_packets += counters.in_packets;
-  to.gone_out_packets += counters.out_packets;
-  to.gone_in_bytes += counters.in_bytes;
-  to.gone_out_bytes += counters.out_bytes;
-}
-
-template <typename T>
-Counters Gone(const T& from) {
-  return {.conns = from.gone_conns,
-          .in_packets = from.gone_in_packets,
-          .out_packets = from.gone_out_packets,
-          .in_bytes = from.gone_in_bytes,
-          .out_bytes = from.gone_out_bytes};
-}
-
-template <typename T>
-void ClearGone(T& in) {
-  in.gone_conns = in.gone_in_packets = in.gone_out_packets = 0;
-  in.gone_in_bytes = in.gone_out_bytes = 0;
-}
-
-void AddRates(Counters& to, const xlvs_rate& rate) {
-  to.conns += rate.avg_conns;
-  to.in_packets += rate.avg_in_packets;
-  to.out_packets += rate.avg_out_packets;
-  to.in_bytes += rate.avg_in_bytes;
-  to.out_bytes += rate.avg_out_bytes;
-}
-
-// From the estimator's scale to per second, rounded as IPVS does.
-Counters PerSecond(const Counters& scaled) {
-  return {.conns = (scaled.conns + 0x1ff) >> 10,
-          .in_packets = (scaled.in_packets + 0x1ff) >> 10,
-          .out_packets = (scaled.out_packets + 0x1ff) >> 10,
-          .in_bytes = (scaled.in_bytes + 0xf) >> 5,
-          .out_bytes = (scaled.out_bytes + 0xf) >> 5};
-}
-
 }  // namespace
-
-class MapDirector::Change {
- public:
-  explicit Change(MapDirector& director) : control_(director.control_[0]) {
-    StoreWord(control_.unfinished, 1u);
-  }
-  ~Change() { StoreWord(control_.unfinished, 0u); }
-  Change(const Change&) = delete;
-  Change& operator=(const Change&) = delete;
-
- private:
-  xlvs_control& control_;
-};
 
 // ---- opening
 
@@ -534,173 +463,6 @@ void MapDirector::RemoveDest(ServiceState& service, uint32_t id) {
   dests_[id].removed_at_ticks = clock_[0].now_ticks;
   StoreWord(dests_[id].state, XLVS_DEST_removed);
   service.removed.push_back(id);
-}
-
-// ---- counters
-
-xlvs_counters MapDirector::SumOverCpus(uint32_t dest) const {
-  std::vector<xlvs_counters> per_cpu(meta_.config.cpus);
-  xlvs_counters sum = {};
-  if (bpf_map_lookup_elem(counters_fd_.get(), &dest, per_cpu.data()) != 0)
-    return sum;
-  for (const xlvs_counters& cpu : per_cpu) {
-    sum.conns += cpu.conns;
-    sum.in_packets += cpu.in_packets;
-    sum.out_packets += cpu.out_packets;
-    sum.in_bytes += cpu.in_bytes;
-    sum.out_bytes += cpu.out_bytes;
-    sum.active += cpu.active;
-    sum.inactive += cpu.inactive;
-  }
-  return sum;
-}
-
-void MapDirector::ClearCounters(uint32_t dest) {
-  const std::vector<xlvs_counters> zero(meta_.config.cpus);
-  (void)bpf_map_update_elem(counters_fd_.get(), &dest, zero.data(), 0);
-}
-
-Counters MapDirector::CountersSinceZero(uint32_t dest) const {
-  return Minus(SumOverCpus(dest), dests_[dest]);
-}
-
-void MapDirector::ZeroDest(uint32_t id) {
-  const xlvs_counters sum = SumOverCpus(id);
-  xlvs_dest& dest = dests_[id];
-  dest.zero_conns = sum.conns;
-  dest.zero_in_packets = sum.in_packets;
-  dest.zero_out_packets = sum.out_packets;
-  dest.zero_in_bytes = sum.in_bytes;
-  dest.zero_out_bytes = sum.out_bytes;
-  xlvs_rate& rate = rates_[id];
-  rate.avg_conns = rate.avg_in_packets = rate.avg_out_packets = 0;
-  rate.avg_in_bytes = rate.avg_out_bytes = 0;
-}
-
-absl::Status MapDirector::Zero(const std::optional<ServiceKey>& key) {
-  if (key.has_value() && Find(*key) == nullptr)
-    return absl::NotFoundError("no such service");
-  const Change change(*this);
-  for (const auto& [service_key, service] : services_) {
-    if (key.has_value() && service_key != *key) continue;
-    for (const uint32_t id : service.dests) ZeroDest(id);
-    for (const uint32_t id : service.removed) ZeroDest(id);
-    ClearGone(pools_[service.id]);
-  }
-  if (!key.has_value()) ClearGone(control_[0]);
-  return absl::OkStatus();
-}
-
-uint64_t MapDirector::conns_in_use() const {
-  int64_t conns = 0;
-  for (const auto& [key, id] : dests_by_key_) {
-    const xlvs_counters sum = SumOverCpus(id);
-    conns += sum.active + sum.inactive;
-  }
-  return std::max<int64_t>(0, conns);
-}
-
-// ---- timeouts
-
-absl::Status MapDirector::SetTimeouts(const Timeouts& timeouts) {
-  const Change change(*this);
-  const std::pair<xlvs_conn_state, uint32_t> settings[] = {
-      {XLVS_CONN_tcp_established, timeouts.tcp_s},
-      {XLVS_CONN_tcp_fin_wait, timeouts.tcp_fin_s},
-      {XLVS_CONN_udp, timeouts.udp_s},
-  };
-  for (const auto& [state, seconds] : settings)
-    if (seconds != 0)
-      StoreWord(control_[0].timeout_ticks[state],
-                seconds * XLVS_TICKS_PER_SECOND);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Timeouts> MapDirector::GetTimeouts() {
-  const auto seconds = [this](xlvs_conn_state state) {
-    return control_[0].timeout_ticks[state] / XLVS_TICKS_PER_SECOND;
-  };
-  return Timeouts{.tcp_s = seconds(XLVS_CONN_tcp_established),
-                  .tcp_fin_s = seconds(XLVS_CONN_tcp_fin_wait),
-                  .udp_s = seconds(XLVS_CONN_udp)};
-}
-
-// ---- listing
-
-absl::StatusOr<TableInfo> MapDirector::Table() {
-  return TableInfo{.conns = meta_.conns};
-}
-
-ServiceView MapDirector::View(const ServiceKey& key,
-                              const ServiceState& state) const {
-  ServiceView view = {.service = {.key = key, .scheduler = state.scheduler},
-                      .dests = {},
-                      .counters = Gone(pools_[state.id]),
-                      .rates = {}};
-  Counters scaled_rates;
-  for (const uint32_t id : state.dests) {
-    const xlvs_dest& dest = dests_[id];
-    const xlvs_counters sum = SumOverCpus(id);
-    Counters scaled;
-    AddRates(scaled, rates_[id]);
-    view.dests.push_back({.dest = {.key = {IpAddr(dest.daddr), dest.dport},
-                                   .method = static_cast<Method>(dest.method),
-                                   .weight = dest.weight},
-                          .active_conns = sum.active,
-                          .inactive_conns = sum.inactive,
-                          .counters = Minus(sum, dest),
-                          .rates = PerSecond(scaled)});
-    view.counters += view.dests.back().counters;
-    scaled_rates += scaled;
-  }
-  for (const uint32_t id : state.removed) {
-    view.counters += CountersSinceZero(id);
-    AddRates(scaled_rates, rates_[id]);
-  }
-  view.rates = PerSecond(scaled_rates);
-  return view;
-}
-
-absl::StatusOr<std::vector<ServiceView>> MapDirector::Services() {
-  std::vector<ServiceView> views;
-  views.reserve(services_.size());
-  for (const auto& [key, state] : services_) views.push_back(View(key, state));
-  return views;
-}
-
-absl::StatusOr<ServiceView> MapDirector::FindService(const ServiceKey& key) {
-  const ServiceState* state = Find(key);
-  if (state == nullptr) return absl::NotFoundError("no such service");
-  return View(key, *state);
-}
-
-absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
-  std::vector<ConnView> views;
-  const uint32_t now_ticks = clock_[0].now_ticks;
-  for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
-    for (const xlvs_conn& conn : buckets_[bucket].conn) {
-      // The order in which packets read: bpf/lookup/conn.h.
-      const xlvs_conn_life life = LoadWord(conn.life);
-      const auto left = static_cast<int32_t>(life.expires_ticks - now_ticks);
-      if (life.state == XLVS_CONN_free || left <= 0) continue;
-      const xlvs_conn_ports ports = LoadWord(conn.ports);
-      const IpAddr caddr(conn.caddr);
-      if (ports.dest >= dests_.size()) continue;
-      const xlvs_dest& dest = dests_[ports.dest];
-      views.push_back(
-          {.protocol = static_cast<Protocol>(dest.l4_proto),
-           .expires_in_s = static_cast<uint32_t>(left) / XLVS_TICKS_PER_SECOND,
-           .state = kStateNames[life.state % XLVS_CONN_STATE_SLOTS],
-           .caddr = caddr,
-           .cport = ports.cport,
-           .vaddr = IpAddr(dest.vaddr),
-           .vport = ports.vport,
-           .daddr = IpAddr(dest.daddr),
-           .dport =
-               dest.vport != 0 && dest.dport != 0 ? dest.dport : ports.vport});
-    }
-  }
-  return views;
 }
 
 }  // namespace xlvs

@@ -110,7 +110,18 @@ class MapDirector : public Director {
   ServiceView View(const ServiceKey& key, const ServiceState& state) const;
 
   // Marks the maps as being changed for as long as it lives.
-  class Change;
+  class Change {
+   public:
+    explicit Change(MapDirector& director) : control_(director.control_[0]) {
+      StoreWord(control_.unfinished, 1u);
+    }
+    ~Change() { StoreWord(control_.unfinished, 0u); }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+   private:
+    xlvs_control& control_;
+  };
 
   UniqueFd lock_;
   xlvs_meta meta_ = {};
