@@ -35,11 +35,13 @@ Bytes Frame(uint8_t protocol) {
   return frame;
 }
 
-// In a buffer of exactly its size, so that one byte too far is seen.
+// In a buffer that ends where the packet ends, so that one byte too far is
+// seen. Two bytes before it, as drivers do, put the IP header at a multiple of
+// four.
 xlvs_step Parse(const Bytes& frame, size_t bytes, native_packet* ret) {
-  const std::unique_ptr<uint8_t[]> exact(new uint8_t[bytes]);
-  std::memcpy(exact.get(), frame.data(), bytes);
-  return native_parse(exact.get(), bytes, ret);
+  const std::unique_ptr<uint8_t[]> exact(new uint8_t[2 + bytes]);
+  std::memcpy(exact.get() + 2, frame.data(), bytes);
+  return native_parse(exact.get() + 2, bytes, ret);
 }
 
 TEST(Parser, ReadsAddressesPortsAndEvent) {
