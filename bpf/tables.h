@@ -131,6 +131,23 @@ struct {
   __uint(max_entries, XLVS_NEXTHOPS);
 } xlvs_nexthops SEC(".maps");
 
+/* Packets write and read. Full: such frames are left to the kernel. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct xlvs_vlan);
+  __uint(max_entries, XLVS_VLANS);
+} xlvs_vlans SEC(".maps");
+
+/* By interface index of a VLAN device. The CLI writes; packets read. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __type(key, __u32);
+  __type(value, struct xlvs_link);
+  __uint(max_entries, XLVS_LINKS);
+} xlvs_links SEC(".maps");
+
 /* The CLI writes, every packet reads. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);

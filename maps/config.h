@@ -21,9 +21,11 @@ struct xlvs_config {
   __u32 cpus;          /* possible CPUs */
   __u32 count_batch;   /* B: when a CPU tells its counts, see dest.h */
   __u32 sweep_buckets; /* buckets that the timer looks at each tick */
+  __u32 fib_source;    /* 1: the FIB tells source addresses (Linux 6.7) */
+  __u32 pad0;
   __u64 hash_key[XLVS_HASH_WORDS + 1]; /* random: outsiders can't aim */
 };
-XLVS_ASSERT_SIZE(struct xlvs_config, 72);
+XLVS_ASSERT_SIZE(struct xlvs_config, 80);
 XLVS_ASSERT_NO_PADDING(struct xlvs_config);
 
 struct xlvs_meta {
@@ -35,14 +37,14 @@ struct xlvs_meta {
   char version[16];          /* of the loader that made the maps */
   struct xlvs_config config; /* as the programs have it */
 };
-XLVS_ASSERT_SIZE(struct xlvs_meta, 112);
+XLVS_ASSERT_SIZE(struct xlvs_meta, 120);
 
 struct xlvs_control {
   __u32 services;   /* 0: every packet is passed, as IPVS unhooks itself */
   __u32 unfinished; /* a command was cut short: the next one compiles anew */
   __u64 next_order; /* for the next dest, see dest.h */
   __u32 next_chunk; /* where the next list looks for room in xlvs_slots */
-  __u32 pad0;
+  __u32 handover;   /* 1: devices have the TC program xlvs_handover */
   __u32 timeout_ticks[XLVS_CONN_STATE_SLOTS]; /* by enum xlvs_conn_state */
   /* What deleted services had counted: the totals of --stats. */
   __u64 gone_conns;
@@ -51,7 +53,7 @@ struct xlvs_control {
   __u64 gone_in_bytes;
   __u64 gone_out_bytes;
 };
-XLVS_ASSERT_SIZE(struct xlvs_control, 128);
+XLVS_ASSERT_SIZE(struct xlvs_control, 192);
 XLVS_ASSERT_NO_PADDING(struct xlvs_control);
 
 #endif

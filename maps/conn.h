@@ -16,33 +16,46 @@
 #include "maps/addr.h"
 
 /* States and numbers of IPVS (ip_vs.h). The protocol is in the state, so that
- * one byte tells a TCP record from a UDP record. */
-#define XLVS_CONN_STATES(X) \
-  X(free, 0)                \
-  X(tcp_none, 1)            \
-  X(tcp_established, 2)     \
-  X(tcp_syn_sent, 3)        \
-  X(tcp_syn_recv, 4)        \
-  X(tcp_fin_wait, 5)        \
-  X(tcp_time_wait, 6)       \
-  X(tcp_close, 7)           \
-  X(tcp_close_wait, 8)      \
-  X(tcp_last_ack, 9)        \
-  X(tcp_listen, 10)         \
-  X(tcp_synack, 11)         \
-  X(udp, 12)
+ * one byte tells a TCP record from a UDP or SCTP record. */
+#define XLVS_CONN_STATES(X)     \
+  X(free, 0)                    \
+  X(tcp_none, 1)                \
+  X(tcp_established, 2)         \
+  X(tcp_syn_sent, 3)            \
+  X(tcp_syn_recv, 4)            \
+  X(tcp_fin_wait, 5)            \
+  X(tcp_time_wait, 6)           \
+  X(tcp_close, 7)               \
+  X(tcp_close_wait, 8)          \
+  X(tcp_last_ack, 9)            \
+  X(tcp_listen, 10)             \
+  X(tcp_synack, 11)             \
+  X(udp, 12)                    \
+  X(sctp_none, 13)              \
+  X(sctp_init1, 14)             \
+  X(sctp_init, 15)              \
+  X(sctp_cookie_sent, 16)       \
+  X(sctp_cookie_replied, 17)    \
+  X(sctp_cookie_wait, 18)       \
+  X(sctp_cookie, 19)            \
+  X(sctp_cookie_echoed, 20)     \
+  X(sctp_established, 21)       \
+  X(sctp_shutdown_sent, 22)     \
+  X(sctp_shutdown_received, 23) \
+  X(sctp_shutdown_ack_sent, 24) \
+  X(sctp_rejected, 25)          \
+  X(sctp_closed, 26)
 
 enum xlvs_conn_state {
 #define XLVS_X(name, number) XLVS_CONN_##name = number,
   XLVS_CONN_STATES(XLVS_X)
 #undef XLVS_X
 } XLVS_BYTE_ENUM;
-#define XLVS_CONN_STATE_SLOTS                    \
-  16 /* arrays by state: a power of two above 12 \
-      */
+/* Arrays by state: a power of two above 26. */
+#define XLVS_CONN_STATE_SLOTS 32
 
-/* Counted as inactive on its dest (UDP always, TCP from the first FIN or RST).
- */
+/* Counted as inactive on its dest (UDP always, TCP from the first FIN or RST,
+ * SCTP unless established). */
 #define XLVS_CONN_inactive 0x01U
 /* `nexthop` was taken from the FIB, not only from the request's frame. */
 #define XLVS_CONN_routed 0x02U
@@ -50,6 +63,11 @@ enum xlvs_conn_state {
  * same client address and port, the same real server address and port, by
  * another service. They go to the newer one while it lives, as in IPVS. */
 #define XLVS_CONN_shadowed 0x04U
+/* Bits 4 and 5: how its packets are forwarded (enum xlvs_method), as its dest
+ * had it when the connection was made: editing a dest does not touch the
+ * connections that it has (ip_vs_ctl.c, __ip_vs_update_dest). */
+#define XLVS_CONN_METHOD_SHIFT 4
+#define XLVS_CONN_METHOD_MASK 0x30U
 
 /* Everything of a connection that changes, one 64-bit word: changed by
  * compare-and-swap only, so whoever made a transition knows that it was he, and

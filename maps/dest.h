@@ -3,8 +3,9 @@
  * The real servers.
  *
  * xlvs_dests: key dest id, one record each. The first 64 bytes are all that an
- * established packet needs; the rest is the loader's. Written by the loader,
- * except `nexthop`, which the packet path refreshes. Id 0 is never assigned:
+ * established packet needs, a tunnel's also the next 64; the rest is the
+ * loader's. Written by the loader, except `nexthop` and `tunnel_saddr`, which
+ * the packet path refreshes. Id 0 is never assigned:
  * arrays start zeroed, so 0 must mean unset. An id is given to another dest
  * only when no connection names it any more.
  *
@@ -36,6 +37,21 @@ enum xlvs_method {
   XLVS_METHOD_route = 3,
 } XLVS_BYTE_ENUM;
 
+/* Numbers as in <linux/ip_vs.h> IP_VS_CONN_F_TUNNEL_TYPE_*. */
+enum xlvs_tunnel_type {
+  XLVS_TUNNEL_ipip = 0, /* RFC 2003, RFC 2473, RFC 4213: also 6 in 4, 4 in 6 */
+  XLVS_TUNNEL_gue = 1,  /* draft-ietf-intarea-gue, variant 0, over UDP */
+  XLVS_TUNNEL_gre = 2,  /* RFC 2784 */
+} XLVS_BYTE_ENUM;
+/* IP_VS_TUNNEL_ENCAP_FLAG_*: of GUE the UDP's, of GRE its own checksum.
+ * remcsum (GUE) concerns checksums that a host has not computed yet; a packet
+ * from the wire has its, and goes out as with csum, as in IPVS. */
+#define XLVS_TUNNEL_csum 0x01U
+#define XLVS_TUNNEL_remcsum 0x02U
+
+/* The address is one of the director's own: packets go up to its stack. */
+#define XLVS_DEST_local 0x01U
+
 struct xlvs_dest {
   struct xlvs_addr daddr;
   struct xlvs_addr vaddr; /* of its service, also after the service is gone */
@@ -44,9 +60,15 @@ struct xlvs_dest {
   __u8 l4_proto;
   enum xlvs_method method;
   enum xlvs_dest_state state;
-  __u8 pad0;
+  __u8 flags; /* XLVS_DEST_* */
   struct xlvs_nexthop nexthop;
   /* --- 64 bytes --- */
+  struct xlvs_addr tunnel_saddr; /* outer source; zero = not known */
+  __u16 tunnel_port;             /* GUE's UDP destination port, host order */
+  enum xlvs_tunnel_type tunnel_type;
+  __u8 tunnel_flags; /* XLVS_TUNNEL_* */
+  __u8 pad0[44];
+  /* --- 128 bytes --- */
   __u32 service; /* id, index into xlvs_pools */
   __u32 weight;  /* 0 = no new connections */
   __u64 order;   /* when it was added; IPVS's list is newest first */
@@ -58,8 +80,9 @@ struct xlvs_dest {
   __u64 zero_out_packets;
   __u64 zero_in_bytes;
   __u64 zero_out_bytes;
+  __u8 pad2[64];
 };
-XLVS_ASSERT_SIZE(struct xlvs_dest, 128);
+XLVS_ASSERT_SIZE(struct xlvs_dest, 256);
 XLVS_ASSERT_NO_PADDING(struct xlvs_dest);
 
 struct xlvs_counters {

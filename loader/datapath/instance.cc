@@ -78,7 +78,11 @@ absl::Status InitialiseMaps(const BpfObject& program, const Sizes& sizes) {
       {XLVS_CONN_tcp_close, 10},     {XLVS_CONN_tcp_close_wait, 60},
       {XLVS_CONN_tcp_last_ack, 30},  {XLVS_CONN_tcp_listen, 120},
       {XLVS_CONN_tcp_synack, 120},   {XLVS_CONN_udp, 300},
+      {XLVS_CONN_sctp_none, 2},      {XLVS_CONN_sctp_init1, 4},
+      {XLVS_CONN_sctp_rejected, 4},  {XLVS_CONN_sctp_established, 900},
   };
+  for (int state = XLVS_CONN_sctp_none; state <= XLVS_CONN_sctp_closed; ++state)
+    control.timeout_ticks[state] = 61 * XLVS_TICKS_PER_SECOND;
   for (const auto& [state, seconds] : timeouts_s)
     control.timeout_ticks[state] = seconds * XLVS_TICKS_PER_SECOND;
 

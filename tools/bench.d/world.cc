@@ -269,7 +269,8 @@ void World::FreshenNexthops() {
                .fresh_ticks = now,
                .dmac = {},
                .smac = {},
-               .mtu = 1500};
+               .mtu = 1500,
+               .vlan = 0};
     std::memcpy(nexthop.dmac, kClientMac, ETH_ALEN);
     std::memcpy(nexthop.smac, kDirectorMac, ETH_ALEN);
   }
