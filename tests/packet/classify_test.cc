@@ -84,13 +84,19 @@ const std::vector<Row>& Rows() {
       {"IPv6 is passed", XLVS_STEP_pass_ipv6,
        Changed(Syn(), [](Frame& f) { f.ethertype = 0x86dd; })},
       {"a VLAN tag is passed", XLVS_STEP_pass_vlan,
-       Changed(Syn(), [](Frame& f) { f.vlan_types = {0x8100}; })},
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.vlans = {{0x8100, 7}};
+               })},
       {"a provider's VLAN tag is passed", XLVS_STEP_pass_vlan,
-       Changed(Syn(), [](Frame& f) { f.vlan_types = {0x88a8}; })},
+       Changed(Syn(),
+               [](Frame& f) {
+                 f.vlans = {{0x88a8, 7}};
+               })},
       {"two VLAN tags are passed", XLVS_STEP_pass_vlan,
        Changed(Syn(),
                [](Frame& f) {
-                 f.vlan_types = {0x88a8, 0x8100};
+                 f.vlans = {{0x88a8, 7}, {0x8100, 7}};
                })},
 
       {"a multicast frame is passed", XLVS_STEP_pass_not_unicast,

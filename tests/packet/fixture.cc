@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
@@ -101,12 +102,15 @@ void BlankHash(const Instance& instance, const std::string& pin) {
     bpf_map_delete_elem(fd.get(), key);
 }
 
-xlvs_addr RawAddr(uint32_t host_order) {
-  return IpAddr::FromV4(host_order).raw();
+IpAddr ToIpAddr(const Addr& addr) {
+  if (addr.family == Family::kV4) return IpAddr::FromV4(addr.v4());
+  xlvs_addr raw;
+  std::copy(addr.byte.begin(), addr.byte.end(), raw.byte);
+  return IpAddr(raw);
 }
 
 DestKey KeyOf(Endpoint dest) {
-  return {.daddr = IpAddr::FromV4(dest.addr), .dport = dest.port};
+  return {.daddr = ToIpAddr(dest.addr), .dport = dest.port};
 }
 
 }  // namespace
@@ -202,9 +206,8 @@ void Bench::SetNow(uint32_t ticks) {
 
 ServiceKey Bench::AddService(Endpoint vip, Protocol protocol,
                              Scheduler scheduler) {
-  const ServiceKey key = {.vaddr = IpAddr::FromV4(vip.addr),
-                          .vport = vip.port,
-                          .protocol = protocol};
+  const ServiceKey key = {
+      .vaddr = ToIpAddr(vip.addr), .vport = vip.port, .protocol = protocol};
   Must(config().AddService({.key = key, .scheduler = scheduler}));
   return key;
 }
@@ -220,7 +223,7 @@ uint32_t Bench::AddDest(const ServiceKey& service, Endpoint dest,
         record.dport != dest.port ||
         record.l4_proto != static_cast<uint8_t>(service.protocol) ||
         IpAddr(record.vaddr) != service.vaddr ||
-        IpAddr(record.daddr) != IpAddr::FromV4(dest.addr))
+        IpAddr(record.daddr) != ToIpAddr(dest.addr))
       continue;
     SetHop(id, hop);
     return id;
@@ -404,17 +407,17 @@ void Bench::ExpectAllCounted() const {
 }
 
 xlvs_conn* Bench::Find(Endpoint client, Endpoint service, Protocol protocol) {
-  const xlvs_addr caddr = RawAddr(client.addr);
+  const IpAddr caddr = ToIpAddr(client.addr);
   for (uint32_t bucket = 0; bucket < conns.size(); ++bucket)
     for (xlvs_conn& conn : conns[bucket].conn) {
       if (conn.life.state == XLVS_CONN_free ||
           static_cast<int32_t>(conn.life.expires_ticks - now()) <= 0 ||
-          std::memcmp(&conn.caddr, &caddr, sizeof(caddr)) != 0 ||
-          conn.ports.cport != client.port || conn.ports.vport != service.port)
+          IpAddr(conn.caddr) != caddr || conn.ports.cport != client.port ||
+          conn.ports.vport != service.port)
         continue;
       const xlvs_dest& dest = dests[conn.ports.dest];
       if (dest.l4_proto == static_cast<uint8_t>(protocol) &&
-          IpAddr(dest.vaddr) == IpAddr::FromV4(service.addr))
+          IpAddr(dest.vaddr) == ToIpAddr(service.addr))
         return &conn;
     }
   return nullptr;

@@ -271,7 +271,7 @@ TEST(MasqRandom, RewritesTwentyThousandRandomConnections) {
     return static_cast<uint16_t>(21 + random() % (0x10000 - 21));
   };
   const auto any_addr = [&] {  // neither 0 nor multicast
-    return static_cast<uint32_t>(0x01000000 + random() % 0xdf000000);
+    return V4(0x01000000 + random() % 0xdf000000);
   };
   const auto any_mac = [&] {
     Mac mac;

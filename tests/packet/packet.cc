@@ -2,40 +2,15 @@
 #include "tests/packet/packet.h"
 
 #include <algorithm>
+#include <stdexcept>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "tests/packet/checksum.h"
 
 namespace xlvs {
 namespace {
 
-constexpr size_t kEthBytes = 14, kIpBytes = 20, kUdpBytes = 8, kTcpBytes = 20;
-
-void Put8(Bytes& to, uint8_t value) {
-  to.push_back(value);
-}
-void Put16(Bytes& to, uint16_t value) {
-  Put8(to, value >> 8);
-  Put8(to, value & 0xff);
-}
-void Put32(Bytes& to, uint32_t value) {
-  Put16(to, value >> 16);
-  Put16(to, value & 0xffff);
-}
-template <typename T>
-void PutAll(Bytes& to, const T& bytes) {
-  to.insert(to.end(), bytes.begin(), bytes.end());
-}
-void Set16(Bytes& in, size_t at, uint16_t value) {
-  in[at] = value >> 8;
-  in[at + 1] = value & 0xff;
-}
-uint16_t Get16(std::span<const uint8_t> in, size_t at) {
-  return in[at] << 8 | in[at + 1];
-}
-uint32_t Get32(std::span<const uint8_t> in, size_t at) {
-  return static_cast<uint32_t>(Get16(in, at)) << 16 | Get16(in, at + 2);
-}
+constexpr size_t kEthBytes = 14, kIp4Bytes = 20, kIp6Bytes = 40, kUdpBytes = 8,
+                 kTcpBytes = 20;
 
 uint16_t AddWrong(uint16_t check, uint16_t wrong_by) {
   uint32_t sum = static_cast<uint16_t>(~check) + wrong_by;
@@ -49,79 +24,188 @@ bool IsTcp(const Frame& frame) {
 bool IsUdp(const Frame& frame) {
   return frame.ip.protocol == kProtocolUdp;
 }
+bool IsSctp(const Frame& frame) {
+  return frame.ip.protocol == kProtocolSctp;
+}
+bool IsIcmp(const Frame& frame) {
+  return frame.ip.protocol == IcmpProtocol(FamilyOf(frame.ip));
+}
 
-// The TCP or UDP header and the payload, checksum field 0.
-Bytes BuildL4(const Frame& frame) {
+void PutTcp(Bytes& to, const Frame& frame) {
+  const Tcp& tcp = frame.tcp;
+  Put16(to, frame.sport);
+  Put16(to, frame.dport);
+  Put32(to, tcp.seq);
+  Put32(to, tcp.ack);
+  Put8(to, ((kTcpBytes + tcp.options.size()) / 4) << 4 | (tcp.reserved & 0xf));
+  Put8(to, tcp.flags);
+  Put16(to, tcp.window);
+  Put16(to, 0);
+  Put16(to, tcp.urgent);
+  PutAll(to, tcp.options);
+}
+
+void PutUdp(Bytes& to, const Frame& frame) {
+  Put16(to, frame.sport);
+  Put16(to, frame.dport);
+  Put16(to, kUdpBytes + frame.payload.size());
+  Put16(to, 0);
+}
+
+void PutSctp(Bytes& to, const Frame& frame) {
+  Put16(to, frame.sport);
+  Put16(to, frame.dport);
+  Put32(to, frame.sctp.tag);
+  Put32(to, 0);
+  for (const SctpChunk& chunk : frame.sctp.chunks) {
+    Put8(to, chunk.type);
+    Put8(to, chunk.flags);
+    Put16(to, chunk.length_bytes.value_or(4 + chunk.value.size()));
+    PutAll(to, chunk.value);
+    to.resize((to.size() + 3) / 4 * 4);
+  }
+}
+
+void PutIcmp(Bytes& to, const Icmp& icmp) {
+  Put8(to, icmp.type);
+  Put8(to, icmp.code);
+  Put16(to, 0);
+  Put32(to, icmp.rest);
+}
+
+// The L4 header and the payload, checksum field 0.
+Bytes L4WithoutCheck(const Frame& frame) {
   Bytes bytes;
-  if (IsTcp(frame) || IsUdp(frame)) {
-    Put16(bytes, frame.sport);
-    Put16(bytes, frame.dport);
-  }
-  if (IsTcp(frame)) {
-    const Tcp& tcp = frame.tcp;
-    Put32(bytes, tcp.seq);
-    Put32(bytes, tcp.ack);
-    Put8(bytes,
-         ((kTcpBytes + tcp.options.size()) / 4) << 4 | (tcp.reserved & 0xf));
-    Put8(bytes, tcp.flags);
-    Put16(bytes, tcp.window);
-    Put16(bytes, 0);
-    Put16(bytes, tcp.urgent);
-    PutAll(bytes, tcp.options);
-  } else if (IsUdp(frame)) {
-    Put16(bytes, kUdpBytes + frame.payload.size());
-    Put16(bytes, 0);
-  }
+  if (IsTcp(frame))
+    PutTcp(bytes, frame);
+  else if (IsUdp(frame))
+    PutUdp(bytes, frame);
+  else if (IsSctp(frame))
+    PutSctp(bytes, frame);
+  else if (IsIcmp(frame))
+    PutIcmp(bytes, frame.icmp);
   PutAll(bytes, frame.payload);
   return bytes;
 }
 
-Bytes BuildIp(const Ip4& ip, size_t l4_bytes) {
+Bytes BuildIp4(const Ip& ip, std::span<const uint8_t> body) {
   Bytes bytes;
-  const size_t header_bytes = kIpBytes + ip.options.size();
-  Put8(bytes, ip.version << 4 | ip.ihl.value_or(header_bytes / 4));
+  const size_t header_bytes = kIp4Bytes + ip.options.size();
+  Put8(bytes, ip.version.value_or(4) << 4 | ip.ihl.value_or(header_bytes / 4));
   Put8(bytes, ip.tos);
-  Put16(bytes, ip.total_bytes.value_or(header_bytes + l4_bytes));
+  Put16(bytes, ip.total_bytes.value_or(header_bytes + body.size()));
   Put16(bytes, ip.id);
   Put16(bytes, ip.dont_fragment << 14 | ip.more_fragments << 13 | ip.offset);
   Put8(bytes, ip.ttl);
   Put8(bytes, ip.protocol);
   Put16(bytes, 0);
-  Put32(bytes, ip.saddr);
-  Put32(bytes, ip.daddr);
+  PutAll(bytes, ip.saddr.wire());
+  PutAll(bytes, ip.daddr.wire());
   PutAll(bytes, ip.options);
   Set16(bytes, 10, AddWrong(InternetChecksum(bytes), ip.check_wrong_by));
+  PutAll(bytes, body);
   return bytes;
 }
 
-uint16_t ChecksumWithPseudoHeader(uint32_t saddr, uint32_t daddr,
-                                  uint8_t protocol,
-                                  std::span<const uint8_t> l4) {
+Bytes BuildIp6(const Ip& ip, std::span<const uint8_t> body) {
+  const std::vector<Extension>& extensions = ip.extensions;
+  const auto type_at = [&](size_t i) {
+    return i < extensions.size() ? extensions[i].type : ip.protocol;
+  };
+  Bytes rest;
+  for (size_t i = 0; i < extensions.size(); ++i) {
+    Put8(rest, type_at(i + 1));
+    PutAll(rest, extensions[i].rest);
+  }
+  PutAll(rest, body);
+
   Bytes bytes;
-  Put32(bytes, saddr);
-  Put32(bytes, daddr);
-  Put8(bytes, 0);
-  Put8(bytes, protocol);
-  Put16(bytes, l4.size());
-  PutAll(bytes, l4);
-  return InternetChecksum(bytes);
+  Put32(bytes, static_cast<uint32_t>(ip.version.value_or(6)) << 28 |
+                   ip.tos << 20 | (ip.flow_label & 0xfffff));
+  Put16(bytes, ip.total_bytes.value_or(kIp6Bytes + rest.size()) - kIp6Bytes);
+  Put8(bytes, type_at(0));
+  Put8(bytes, ip.ttl);
+  PutAll(bytes, ip.saddr.wire());
+  PutAll(bytes, ip.daddr.wire());
+  PutAll(bytes, rest);
+  return bytes;
+}
+
+Extension Options(uint8_t type, Bytes options) {
+  const size_t pad = (8 - (2 + options.size()) % 8) % 8;
+  if (pad == 1) {
+    Put8(options, 0);  // Pad1
+  } else if (pad > 1) {
+    Put8(options, 1);  // PadN
+    Put8(options, pad - 2);
+    options.resize(options.size() + pad - 2);
+  }
+  Extension extension = {.type = type};
+  Put8(extension.rest, (2 + options.size()) / 8 - 1);
+  PutAll(extension.rest, options);
+  return extension;
+}
+
+Frame FrameBetween(const Addr& from, const Addr& to, uint8_t protocol) {
+  Frame frame = {.dmac = kDirectorMac, .smac = kRouterMac};
+  frame.ip.protocol = protocol;
+  frame.ip.saddr = from;
+  frame.ip.daddr = to;
+  return frame;
+}
+
+Frame FrameBetween(Endpoint from, Endpoint to, uint8_t protocol) {
+  Frame frame = FrameBetween(from.addr, to.addr, protocol);
+  frame.sport = from.port;
+  frame.dport = to.port;
+  return frame;
 }
 
 }  // namespace
 
-uint16_t InternetChecksum(std::span<const uint8_t> bytes) {
-  uint32_t sum = 0;
-  for (size_t i = 0; i < bytes.size(); i += 2) {
-    sum += bytes[i] << 8 | (i + 1 < bytes.size() ? bytes[i + 1] : 0);
-    if (sum > 0xffff) sum = sum - 0x10000 + 1;
-  }
-  return ~sum;
+// ---- extension headers
+
+Extension HopByHopOptions(Bytes options) {
+  return Options(kHopByHop, std::move(options));
 }
 
-uint16_t L4Checksum(const Frame& frame) {
-  return ChecksumWithPseudoHeader(frame.ip.saddr, frame.ip.daddr,
-                                  frame.ip.protocol, BuildL4(frame));
+Extension DestOptions(Bytes options) {
+  return Options(kDestOptions, std::move(options));
 }
+
+Extension Routing(uint8_t routing_type, uint8_t segments_left, Bytes data) {
+  if (data.size() % 8 != 4)
+    throw std::invalid_argument("a routing header of 4 bytes more or less");
+  Extension extension = {.type = kRouting};
+  Put8(extension.rest, (4 + data.size()) / 8 - 1);
+  Put8(extension.rest, routing_type);
+  Put8(extension.rest, segments_left);
+  PutAll(extension.rest, data);
+  return extension;
+}
+
+Extension FragmentHeader(uint16_t offset, bool more_fragments, uint32_t id) {
+  Extension extension = {.type = kFragment};
+  Put8(extension.rest, 0);
+  Put16(extension.rest, offset << 3 | more_fragments);
+  Put32(extension.rest, id);
+  return extension;
+}
+
+Extension Authentication(uint32_t spi, uint32_t sequence, Bytes icv) {
+  if (icv.size() % 8 != 4)
+    throw std::invalid_argument("an authentication header of odd words");
+  Extension extension = {.type = kAuthentication};
+  // In units of 4 bytes, minus 2, unlike all others.
+  Put8(extension.rest, (12 + icv.size()) / 4 - 2);
+  Put16(extension.rest, 0);
+  Put32(extension.rest, spi);
+  Put32(extension.rest, sequence);
+  PutAll(extension.rest, icv);
+  return extension;
+}
+
+// ---- frames
 
 Bytes Pattern(size_t bytes) {
   Bytes pattern(bytes);
@@ -130,168 +214,130 @@ Bytes Pattern(size_t bytes) {
 }
 
 Frame TcpFrame(Endpoint from, Endpoint to, uint8_t flags, size_t payload) {
-  Frame frame = {.dmac = kDirectorMac, .smac = kRouterMac};
-  frame.ip.saddr = from.addr;
-  frame.ip.daddr = to.addr;
-  frame.sport = from.port;
-  frame.dport = to.port;
+  Frame frame = FrameBetween(from, to, kProtocolTcp);
   frame.tcp.flags = flags;
   frame.payload = Pattern(payload);
   return frame;
 }
 
 Frame UdpFrame(Endpoint from, Endpoint to, size_t payload) {
-  Frame frame = TcpFrame(from, to, 0, payload);
-  frame.ip.protocol = kProtocolUdp;
+  Frame frame = FrameBetween(from, to, kProtocolUdp);
+  frame.payload = Pattern(payload);
   return frame;
 }
 
-Bytes Build(const Frame& frame) {
-  Bytes l4 = BuildL4(frame);
-  if (IsTcp(frame) || IsUdp(frame)) {
+Frame SctpFrame(Endpoint from, Endpoint to, std::vector<SctpChunk> chunks) {
+  Frame frame = FrameBetween(from, to, kProtocolSctp);
+  frame.sctp.chunks = std::move(chunks);
+  return frame;
+}
+
+Frame EchoFrame(const Addr& from, const Addr& to, uint16_t id,
+                uint16_t sequence, size_t payload) {
+  const bool v4 = from.family == Family::kV4;
+  Frame frame = FrameBetween(from, to, IcmpProtocol(from.family));
+  frame.icmp = {.type = v4 ? kEchoRequest : kEchoRequest6,
+                .rest = static_cast<uint32_t>(id) << 16 | sequence};
+  frame.payload = Pattern(payload);
+  return frame;
+}
+
+Family FamilyOf(const Ip& ip) {
+  if (ip.saddr.family != ip.daddr.family)
+    throw std::invalid_argument("a packet from one family to the other");
+  return ip.saddr.family;
+}
+
+uint8_t IcmpProtocol(Family family) {
+  return family == Family::kV4 ? kProtocolIcmp : kProtocolIcmp6;
+}
+
+uint16_t EtherTypeOf(Family family) {
+  return family == Family::kV4 ? kEtherTypeIp4 : kEtherTypeIp6;
+}
+
+uint16_t L4Checksum(const Frame& frame) {
+  const Bytes l4 = L4WithoutCheck(frame);
+  return frame.ip.protocol == kProtocolIcmp
+             ? InternetChecksum(l4)
+             : ChecksumWithPseudoHeader(frame.ip.saddr, frame.ip.daddr,
+                                        frame.ip.protocol, l4);
+}
+
+Bytes BuildL4(const Frame& frame) {
+  Bytes l4 = L4WithoutCheck(frame);
+  if (IsSctp(frame)) {
+    const uint32_t crc = Crc32c(l4) + frame.l4_check_wrong_by;
+    for (int i = 0; i < 4; ++i) l4[8 + i] = crc >> (8 * i) & 0xff;
+  } else if (IsTcp(frame) || IsUdp(frame) || IsIcmp(frame)) {
     uint16_t check = AddWrong(L4Checksum(frame), frame.l4_check_wrong_by);
     if (IsUdp(frame) && check == 0) check = 0xffff;
     if (IsUdp(frame) && frame.udp_without_check) check = 0;
-    Set16(l4, IsTcp(frame) ? 16 : 6, check);
+    Set16(l4, IsTcp(frame) ? 16 : IsUdp(frame) ? 6 : 2, check);
   }
+  return l4;
+}
+
+Bytes BuildIp(const Ip& ip, std::span<const uint8_t> body) {
+  return FamilyOf(ip) == Family::kV4 ? BuildIp4(ip, body) : BuildIp6(ip, body);
+}
+
+Bytes BuildEthernet(const Frame& frame) {
   Bytes bytes;
   PutAll(bytes, frame.dmac);
   PutAll(bytes, frame.smac);
-  for (const uint16_t type : frame.vlan_types) {
-    Put16(bytes, type);
-    Put16(bytes, 7);
+  for (const VlanTag& tag : frame.vlans) {
+    Put16(bytes, tag.tpid);
+    Put16(bytes, tag.tci);
   }
-  Put16(bytes, frame.ethertype);
-  PutAll(bytes, BuildIp(frame.ip, l4.size()));
-  PutAll(bytes, l4);
+  Put16(bytes, frame.ethertype.value_or(EtherTypeOf(FamilyOf(frame.ip))));
+  return bytes;
+}
+
+Bytes BuildL3(const Frame& frame) {
+  return BuildIp(frame.ip, BuildL4(frame));
+}
+
+Bytes Build(const Frame& frame) {
+  Bytes bytes = BuildEthernet(frame);
+  PutAll(bytes, BuildL3(frame));
   PutAll(bytes, frame.padding);
   return bytes;
 }
 
-uint16_t IpIdOf(std::span<const uint8_t> bytes) {
-  return bytes.size() < kEthBytes + kIpBytes ? 0 : Get16(bytes, kEthBytes + 4);
-}
+// ---- reading
 
-Bytes BuildIcmpError(std::span<const uint8_t> offending, const IcmpError& error,
-                     uint16_t ip_id) {
-  const std::span<const uint8_t> packet =
-      offending.subspan(kEthBytes, Get16(offending, kEthBytes + 2));
-  Frame frame = {};
-  std::copy_n(offending.begin(), 6, frame.smac.begin());
-  std::copy_n(offending.begin() + 6, 6, frame.dmac.begin());
-  frame.ip = {.tos = static_cast<uint8_t>((packet[1] & 0x1e) | 0xc0),
-              .id = ip_id,
-              .dont_fragment = false,
-              .ttl = 64,
-              .protocol = kProtocolIcmp,
-              .saddr = Get32(packet, 16),
-              .daddr = Get32(packet, 12)};
-  Bytes& icmp = frame.payload;
-  Put8(icmp, error.type);
-  Put8(icmp, error.code);
-  Put16(icmp, 0);
-  Put16(icmp, 0);
-  Put16(icmp, error.mtu);
-  // 576 bytes in all.
-  PutAll(icmp, packet.first(std::min<size_t>(packet.size(), 548)));
-  Set16(icmp, 2, InternetChecksum(icmp));
-  return Build(frame);
-}
-
-// ---- describing
-
-namespace {
-
-std::string MacText(std::span<const uint8_t> mac) {
-  std::string text;
-  for (size_t i = 0; i < 6; ++i)
-    absl::StrAppendFormat(&text, "%s%02x", i == 0 ? "" : ":", mac[i]);
-  return text;
-}
-
-std::string AddrText(uint32_t addr) {
-  return absl::StrCat(addr >> 24, ".", addr >> 16 & 0xff, ".", addr >> 8 & 0xff,
-                      ".", addr & 0xff);
-}
-
-std::string CheckText(uint16_t is, uint16_t should_be) {
-  if (is == should_be) return absl::StrFormat("0x%04x (right)", is);
-  return absl::StrFormat("0x%04x (should be 0x%04x)", is, should_be);
-}
-
-std::string HexDump(std::span<const uint8_t> bytes) {
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (i % 16 == 0) absl::StrAppendFormat(&text, "\n  %04x ", i);
-    absl::StrAppendFormat(&text, "%s%02x", i % 8 == 0 ? "  " : " ", bytes[i]);
+std::optional<Ethernet> ReadEthernet(std::span<const uint8_t> frame) {
+  if (frame.size() < kEthBytes) return std::nullopt;
+  Ethernet ethernet = {.ethertype = Get16(frame, 12), .bytes = kEthBytes};
+  std::copy_n(frame.begin(), 6, ethernet.dmac.begin());
+  std::copy_n(frame.begin() + 6, 6, ethernet.smac.begin());
+  while (ethernet.ethertype == kEtherTypeVlan ||
+         ethernet.ethertype == kEtherTypeQinq) {
+    if (frame.size() < ethernet.bytes + 4) return std::nullopt;
+    ethernet.vlans.push_back(
+        {.tpid = ethernet.ethertype, .tci = Get16(frame, ethernet.bytes)});
+    ethernet.ethertype = Get16(frame, ethernet.bytes + 2);
+    ethernet.bytes += 4;
   }
-  return text;
+  return ethernet;
 }
 
-// The checksum that `l4` should have in the two bytes at `at`.
-uint16_t RightL4Check(std::span<const uint8_t> ip, std::span<const uint8_t> l4,
-                      size_t at) {
-  Bytes without(l4.begin(), l4.end());
-  Set16(without, at, 0);
-  return ChecksumWithPseudoHeader(Get32(ip, 12), Get32(ip, 16), ip[9], without);
+std::span<const uint8_t> L3Of(std::span<const uint8_t> frame) {
+  const std::optional<Ethernet> ethernet = ReadEthernet(frame);
+  if (!ethernet) return {};
+  const std::span<const uint8_t> l3 = frame.subspan(ethernet->bytes);
+  size_t bytes = 0;
+  if (ethernet->ethertype == kEtherTypeIp4 && l3.size() >= kIp4Bytes)
+    bytes = Get16(l3, 2);
+  if (ethernet->ethertype == kEtherTypeIp6 && l3.size() >= kIp6Bytes)
+    bytes = kIp6Bytes + Get16(l3, 4);
+  return l3.first(std::min(bytes, l3.size()));
 }
 
-std::string DescribeL4(std::span<const uint8_t> ip,
-                       std::span<const uint8_t> l4) {
-  const uint8_t protocol = ip[9];
-  if (protocol == kProtocolTcp && l4.size() >= kTcpBytes) {
-    std::string flags;
-    for (int bit = 0; bit < 8; ++bit)
-      if (l4[13] >> bit & 1) flags += "FSRPAUEC"[bit];
-    return absl::StrFormat(
-        "\n  tcp   %d > %d seq %#x ack %#x offset %d flags [%s] window %d "
-        "urgent %d check %s, %d bytes",
-        Get16(l4, 0), Get16(l4, 2), Get32(l4, 4), Get32(l4, 8), l4[12] >> 4,
-        flags, Get16(l4, 14), Get16(l4, 18),
-        CheckText(Get16(l4, 16), RightL4Check(ip, l4, 16)),
-        l4.size() - kTcpBytes);
-  }
-  if (protocol == kProtocolUdp && l4.size() >= kUdpBytes) {
-    const uint16_t right = RightL4Check(ip, l4, 6);
-    return absl::StrFormat("\n  udp   %d > %d length %d check %s, %d bytes",
-                           Get16(l4, 0), Get16(l4, 2), Get16(l4, 4),
-                           CheckText(Get16(l4, 6), right ? right : 0xffff),
-                           l4.size() - kUdpBytes);
-  }
-  if (protocol == kProtocolIcmp && l4.size() >= 8)
-    return absl::StrFormat(
-        "\n  icmp  type %d code %d mtu %d sum %s, quotes %d bytes", l4[0],
-        l4[1], Get16(l4, 6), InternetChecksum(l4) == 0 ? "right" : "wrong",
-        l4.size() - 8);
-  return absl::StrFormat("\n  protocol %d, %d bytes", protocol, l4.size());
-}
-
-}  // namespace
-
-std::string Describe(std::span<const uint8_t> bytes) {
-  std::string text = absl::StrCat(bytes.size(), " bytes");
-  if (bytes.size() < kEthBytes) return text + HexDump(bytes);
-  const uint16_t ethertype = Get16(bytes, 12);
-  absl::StrAppendFormat(&text, "\n  eth   %s > %s type 0x%04x",
-                        MacText(bytes.subspan(6)), MacText(bytes), ethertype);
-  if (ethertype != kEtherTypeIp4 || bytes.size() < kEthBytes + kIpBytes)
-    return text + HexDump(bytes);
-  std::span<const uint8_t> ip = bytes.subspan(kEthBytes);
-  const size_t header_bytes = (ip[0] & 0xf) * 4;
-  const uint16_t total_bytes = Get16(ip, 2);
-  Bytes header(ip.begin(), ip.begin() + kIpBytes);
-  Set16(header, 10, 0);
-  absl::StrAppendFormat(
-      &text,
-      "\n  ip    %s > %s version %d ihl %d tos 0x%02x length %d id 0x%04x "
-      "fragment 0x%04x ttl %d protocol %d check %s",
-      AddrText(Get32(ip, 12)), AddrText(Get32(ip, 16)), ip[0] >> 4, ip[0] & 0xf,
-      ip[1], total_bytes, Get16(ip, 4), Get16(ip, 6), ip[8], ip[9],
-      CheckText(Get16(ip, 10), InternetChecksum(header)));
-  if (header_bytes == kIpBytes && total_bytes >= kIpBytes &&
-      total_bytes <= ip.size())
-    text += DescribeL4(ip, ip.subspan(kIpBytes, total_bytes - kIpBytes));
-  return text + HexDump(bytes);
+uint16_t IpIdOf(std::span<const uint8_t> frame) {
+  const std::span<const uint8_t> l3 = L3Of(frame);
+  return l3.size() >= kIp4Bytes && l3[0] >> 4 == 4 ? Get16(l3, 4) : 0;
 }
 
 }  // namespace xlvs

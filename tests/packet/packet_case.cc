@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "tests/packet/describe.h"
+
 namespace xlvs {
 
 void ExpectSame(std::span<const uint8_t> want, std::span<const uint8_t> got) {
@@ -64,19 +66,20 @@ Frame From(Frame frame, Endpoint service) {
   return frame;
 }
 
-Frame Via(Frame frame, Mac dmac, Mac smac) {
+Frame Via(Frame frame, Mac dmac, Mac smac, std::vector<VlanTag> vlans) {
   frame.dmac = dmac;
   frame.smac = smac;
+  frame.vlans = std::move(vlans);
   frame.ip.ttl--;
   return frame;
 }
 
-Frame Via(Frame frame, const Hop& hop) {
-  return Via(std::move(frame), hop.dmac, hop.smac);
+Frame Via(Frame frame, const Hop& hop, std::vector<VlanTag> vlans) {
+  return Via(std::move(frame), hop.dmac, hop.smac, std::move(vlans));
 }
 
-Frame ViaRouter(Frame frame) {
-  return Via(std::move(frame), kRouterMac, kDirectorMac);
+Frame ViaRouter(Frame frame, std::vector<VlanTag> vlans) {
+  return Via(std::move(frame), kRouterMac, kDirectorMac, std::move(vlans));
 }
 
 void RunCase(Bench& bench, const PacketCase& row) {

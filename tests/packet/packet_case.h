@@ -7,8 +7,10 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "maps/step.h"
+#include "tests/packet/compose.h"
 #include "tests/packet/fixture.h"
 #include "tests/packet/packet.h"
 
@@ -23,28 +25,28 @@ void ExpectRun(Bench& bench, const Frame& in, xlvs_step step, const Frame& out);
 // Comes out as it came in.
 void ExpectUntouched(Bench& bench, const Bytes& in, xlvs_step step);
 void ExpectUntouched(Bench& bench, const Frame& in, xlvs_step step);
-// Is answered by an ICMP error. Its IP id may be anything.
+// Is answered by an ICMP error of its family. Its IP id may be anything.
 void ExpectAnswered(Bench& bench, const Bytes& in, xlvs_step step,
                     const IcmpError& error);
 void ExpectAnswered(Bench& bench, const Frame& in, xlvs_step step,
                     const IcmpError& error);
 
-constexpr IcmpError kPortUnreachable = {.type = 3, .code = 3};
-constexpr IcmpError kHostUnreachable = {.type = 3, .code = 1};
-constexpr IcmpError kTimeExceeded = {.type = 11, .code = 0};
+constexpr IcmpError kPortUnreachable = PortUnreachable(Family::kV4);
+constexpr IcmpError kHostUnreachable = HostUnreachable(Family::kV4);
+constexpr IcmpError kTimeExceeded = TimeExceeded(Family::kV4);
 constexpr IcmpError FragNeeded(uint16_t mtu) {
-  return {.type = 3, .code = 4, .mtu = mtu};
+  return TooBig(Family::kV4, mtu);
 }
 
 // A client's packet with the dest as its destination.
 Frame To(Frame frame, Endpoint dest);
 // A dest's packet with the service as its source.
 Frame From(Frame frame, Endpoint service);
-// One hop on: TTL and MAC addresses.
-Frame Via(Frame frame, Mac dmac, Mac smac);
-Frame Via(Frame frame, const Hop& hop);
+// One hop on: TTL or hop limit, MAC addresses, VLAN tags.
+Frame Via(Frame frame, Mac dmac, Mac smac, std::vector<VlanTag> vlans = {});
+Frame Via(Frame frame, const Hop& hop, std::vector<VlanTag> vlans = {});
 // Back the way that the client's frame came.
-Frame ViaRouter(Frame frame);
+Frame ViaRouter(Frame frame, std::vector<VlanTag> vlans = {});
 
 // A packet is sent to a director that `setup` has configured.
 struct PacketCase {

@@ -52,10 +52,10 @@ TEST(Table, FindsAMillionConnectionsFromBothSides) {
   std::vector<uint8_t> dest_of(kConns);
   Bytes out;
   const auto run_request = [&](uint32_t i) {
-    Put(request, kSourceAddr, Client(i).addr, 4);
+    Put(request, kSourceAddr, Client(i).addr.v4(), 4);
     Put(request, kSourcePort, Client(i).port, 2);
     bench.RunUncounted(request, &out);
-    return static_cast<uint8_t>(Get(out, kDestAddr, 4) - kDest1.addr);
+    return static_cast<uint8_t>(Get(out, kDestAddr, 4) - kDest1.addr.v4());
   };
 
   Sums before = bench.Steps();
@@ -76,13 +76,13 @@ TEST(Table, FindsAMillionConnectionsFromBothSides) {
   wrong = 0;
   before = after;
   for (uint32_t i = 0; i < kConns; ++i) {
-    Put(reply, kSourceAddr, kDest1.addr + dest_of[i], 4);
-    Put(reply, kDestAddr, Client(i).addr, 4);
+    Put(reply, kSourceAddr, kDest1.addr.v4() + dest_of[i], 4);
+    Put(reply, kDestAddr, Client(i).addr.v4(), 4);
     Put(reply, kDestPort, Client(i).port, 2);
     bench.RunUncounted(reply, &out);
-    wrong += Get(out, kSourceAddr, 4) != kService1.addr ||
+    wrong += Get(out, kSourceAddr, 4) != kService1.addr.v4() ||
              Get(out, kSourcePort, 2) != kService1.port ||
-             Get(out, kDestAddr, 4) != Client(i).addr;
+             Get(out, kDestAddr, 4) != Client(i).addr.v4();
   }
   after = bench.Steps();
   EXPECT_EQ(wrong, 0u) << "replies not rewritten";
@@ -91,8 +91,8 @@ TEST(Table, FindsAMillionConnectionsFromBothSides) {
   // A reply of any other dest has no connection.
   before = after;
   for (uint32_t i = 0; i < kConns; i += 100) {
-    Put(reply, kSourceAddr, kDest1.addr + (dest_of[i] + 1) % kDests, 4);
-    Put(reply, kDestAddr, Client(i).addr, 4);
+    Put(reply, kSourceAddr, kDest1.addr.v4() + (dest_of[i] + 1) % kDests, 4);
+    Put(reply, kDestAddr, Client(i).addr.v4(), 4);
     Put(reply, kDestPort, Client(i).port, 2);
     bench.RunUncounted(reply, &out);
   }
