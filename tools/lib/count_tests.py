@@ -4,11 +4,12 @@
 
 usage: count_tests.py CTEST_JUNIT GTEST_DIR
 
-ctest knows programs; GTEST_OUTPUT=xml:GTEST_DIR/ made each GoogleTest program
-write its cases. A program without such a file is one case; one that failed
-although its cases passed (a crash at exit, a leak, a timeout) is a failed case
-more. Prints what failed or was skipped, then `PASSED FAILED` as the last line.
-A skipped case is a failure unless its reason names the kernel.
+ctest knows programs; GTEST_OUTPUT=xml:GTEST_DIR/ made each GoogleTest program,
+and oracle_test.py, write its cases. A program without such a file is one case;
+one that failed although its cases passed (a crash at exit, a leak, a timeout)
+is a failed case more. Prints what failed or was skipped, then `PASSED FAILED`
+as the last line. A skipped case is a failure unless its reason names the
+kernel.
 """
 
 import pathlib

@@ -14,7 +14,7 @@ packages_build=(
 # shellcheck disable=SC2034
 packages_lab=(
   nginx-light libnginx-mod-http-echo wrk curl iproute2 ethtool jq procps
-  util-linux ca-certificates netbase python3 clang
+  util-linux ca-certificates netbase python3 python3-scapy clang
 )
 # shellcheck disable=SC2034
 packages_check=(shellcheck clang-format)
