@@ -16,10 +16,20 @@ constexpr uint8_t kV4Prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 }  // namespace
 
 IpAddr IpAddr::FromV4(uint32_t host_order) {
+  const uint32_t wire = htonl(host_order);
+  return FromV4Bytes(reinterpret_cast<const uint8_t*>(&wire));
+}
+
+IpAddr IpAddr::FromV4Bytes(const uint8_t* bytes) {
   xlvs_addr raw;
   std::copy(std::begin(kV4Prefix), std::end(kV4Prefix), raw.byte);
-  const uint32_t wire = htonl(host_order);
-  std::memcpy(raw.byte + 12, &wire, 4);
+  std::memcpy(raw.byte + 12, bytes, 4);
+  return IpAddr(raw);
+}
+
+IpAddr IpAddr::FromV6Bytes(const uint8_t* bytes) {
+  xlvs_addr raw;
+  std::memcpy(raw.byte, bytes, sizeof(raw.byte));
   return IpAddr(raw);
 }
 
@@ -51,6 +61,16 @@ bool IpAddr::is_zero() const {
 bool IpAddr::is_multicast() const {
   if (is_v4()) return (v4_host_order() >> 28) == 0xe;
   return raw_.byte[0] == 0xff;
+}
+
+bool IpAddr::is_unicast() const {
+  if (!is_v4()) return !is_zero() && !is_multicast();
+  const uint32_t number = v4_host_order();
+  return (number >> 24) != 0 && !is_multicast() && number != 0xffffffff;
+}
+
+bool IpAddr::is_v6_link_local() const {
+  return raw_.byte[0] == 0xfe && (raw_.byte[1] & 0xc0) == 0x80;
 }
 
 std::string IpAddr::ToString() const {

@@ -22,6 +22,9 @@ class IpAddr {
 
   // `host_order`: 10.0.0.1 is 0x0a000001.
   static IpAddr FromV4(uint32_t host_order);
+  // As they are on the wire: 4 bytes, 16 bytes.
+  static IpAddr FromV4Bytes(const uint8_t* bytes);
+  static IpAddr FromV6Bytes(const uint8_t* bytes);
   // Numeric only ("10.0.0.1", "2001:db8::1"); never asks a resolver.
   static absl::StatusOr<IpAddr> Parse(absl::string_view text);
 
@@ -29,7 +32,12 @@ class IpAddr {
   uint32_t v4_host_order() const;  // only if is_v4()
   bool is_zero() const;            // 0.0.0.0 or ::
   bool is_multicast() const;
-  std::string ToString() const;  // "10.0.0.1", "2001:db8::1"; no brackets
+  // An address that one host may have: not zero (0.0.0.0/8, ::), not multicast,
+  // not 255.255.255.255. What is a broadcast only on some network is not known
+  // here.
+  bool is_unicast() const;
+  bool is_v6_link_local() const;  // fe80::/10
+  std::string ToString() const;   // "10.0.0.1", "2001:db8::1"; no brackets
   const xlvs_addr& raw() const { return raw_; }
 
   friend bool operator==(const IpAddr& a, const IpAddr& b) {

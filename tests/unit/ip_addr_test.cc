@@ -33,6 +33,30 @@ TEST(IpAddr, NeverAsksAResolver) {
   }
 }
 
+TEST(IpAddr, KnowsWhatOneHostMayHave) {
+  for (const char* text : {"10.0.0.1", "127.0.0.1", "240.0.0.1", "10.0.0.255",
+                           "::1", "2001:db8::1", "fe80::1"})
+    EXPECT_TRUE(IpAddr::Parse(text)->is_unicast()) << text;
+  for (const char* text : {"0.0.0.0", "0.1.2.3", "224.0.0.1", "239.255.255.255",
+                           "255.255.255.255", "::", "ff02::1"})
+    EXPECT_FALSE(IpAddr::Parse(text)->is_unicast()) << text;
+}
+
+TEST(IpAddr, KnowsLinkLocalAddresses) {
+  for (const char* text : {"fe80::1", "febf::1"})
+    EXPECT_TRUE(IpAddr::Parse(text)->is_v6_link_local()) << text;
+  for (const char* text : {"fec0::1", "fe00::1", "::1", "169.254.0.1"})
+    EXPECT_FALSE(IpAddr::Parse(text)->is_v6_link_local()) << text;
+}
+
+TEST(IpAddr, TakesBytesAsOnTheWire) {
+  const uint8_t v4[] = {10, 0, 0, 1};
+  EXPECT_EQ(IpAddr::FromV4Bytes(v4).ToString(), "10.0.0.1");
+  const uint8_t v6[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 0,
+                          0,    0, 0,   0,    0, 0, 0, 1};
+  EXPECT_EQ(IpAddr::FromV6Bytes(v6).ToString(), "2001:db8::1");
+}
+
 TEST(IpAddr, SaysWhatItCouldNotParse) {
   EXPECT_EQ(IpAddr::Parse("1.2.3").status().message(),
             "'1.2.3' is not an IP address");

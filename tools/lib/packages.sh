@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034  # for those who source this file
 packages_build=(
   cmake ninja-build g++ clang llvm pkg-config
-  libc6-dev libbpf-dev libelf-dev libabsl-dev libpopt-dev
+  libc6-dev libbpf-dev libelf-dev libabsl-dev libpopt-dev libmnl-dev
   nlohmann-json3-dev
   bpftool libgtest-dev libgmock-dev
 )
