@@ -156,6 +156,7 @@ constexpr Rule kCommandRules[] = {
     {"zero", {}, {O::kService}, {}},
 };
 
+// By TunnelType.
 constexpr Rule kTunnelRules[] = {
     {"ipip", {}, {}, {}},
     {"gue", {O::kTunPort}, {}, {O::kTunNoCsum, O::kTunCsum, O::kTunRemCsum}},
@@ -217,10 +218,8 @@ absl::string_view Name(OptionId option) {
   return kOptionNames[static_cast<size_t>(option)];
 }
 
-const Rule* TunnelRule(absl::string_view type) {
-  for (const Rule& rule : kTunnelRules)
-    if (type == rule.name) return &rule;
-  return nullptr;
+const Rule& TunnelRule(TunnelType type) {
+  return kTunnelRules[static_cast<size_t>(type)];
 }
 
 std::optional<std::string> CheckCommand(CommandId command,

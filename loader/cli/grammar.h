@@ -17,6 +17,7 @@
 
 #include "absl/strings/string_view.h"
 #include "loader/cli/program.h"
+#include "loader/model/service.h"
 
 namespace xlvs {
 
@@ -130,8 +131,7 @@ struct Rule {
   OptionSet exclusive;  // at most one of these; they are allowed
 };
 
-// nullptr: no such tunnel type.
-const Rule* TunnelRule(absl::string_view type);
+const Rule& TunnelRule(TunnelType type);
 
 // What is wrong with `given`, in ipvsadm's words; nullopt: nothing.
 std::optional<std::string> CheckCommand(CommandId command,

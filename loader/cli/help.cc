@@ -33,11 +33,11 @@ constexpr absl::string_view kGrammar = R"(Services:
   $ -D SERVICE                          delete, with its real servers
   $ -C                                  delete all
 Real servers:
-  $ -a SERVICE -r HOST[:PORT] -m [-w WEIGHT]    add
-  $ -e SERVICE -r HOST[:PORT] -m [-w WEIGHT]    change
-  $ -d SERVICE -r HOST[:PORT]                   delete
+  $ -a SERVICE -r HOST[:PORT] [METHOD] [-w WEIGHT]    add
+  $ -e SERVICE -r HOST[:PORT] [METHOD] [-w WEIGHT]    change
+  $ -d SERVICE -r HOST[:PORT]                         delete
 Look:
-  $ -L [SERVICE] [--stats|--rate] [-n] [--exact] [--nosort]
+  $ -L [SERVICE] [--stats|--rate|--tun-info] [-n] [--exact] [--nosort]
   $ -L -c [-n]                          connections
   $ -L --timeout                        idle timeouts
 More:
@@ -48,9 +48,18 @@ More:
   $ -h                                  help
   $ -v                                  version
 
-SERVICE     -t HOST[:PORT] (TCP) or -u HOST[:PORT] (UDP)
+SERVICE     -t HOST[:PORT] (TCP), -u HOST[:PORT] (UDP) or
+            --sctp-service HOST[:PORT]; IPv6: [ADDRESS]:PORT
 SCHEDULER   rr, wrr, lc or wlc (the default)
--m          masquerading (NAT), the one forwarding method so far
+METHOD      -g  direct routing (the default): the real server has the service's
+                address, on the same network as the director
+            -i  tunneling: the same, anywhere; of either address family
+                  --tun-type ipip|gue|gre       ipip if not given
+                  --tun-port PORT               of gue
+                  --tun-nocsum|--tun-csum       of gue, gre
+                  --tun-remcsum                 of gue
+            -m  masquerading (NAT): the real server routes by the director
+            Only -m can give the real server another port than the service.
 -w WEIGHT   0 to 2147483647; 1 if not given; 0: no new connections
 -n          numbers, no names: never waits for a name server
 The command comes first. Long options as in ipvsadm: --add-service,

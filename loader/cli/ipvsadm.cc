@@ -12,11 +12,6 @@
 namespace xlvs {
 namespace {
 
-bool IsServerCommand(const Line& line) {
-  return line.command == CommandId::kAddServer ||
-         line.command == CommandId::kEditServer;
-}
-
 // What IPVS has and we have not, for the difference between "not yet" and "no
 // such scheduler".
 bool IsIpvsScheduler(absl::string_view name) {
@@ -39,10 +34,15 @@ std::optional<std::string> Unsupported(const Line& line) {
   if (line.command == CommandId::kStopDaemon)
     return not_yet("--stop-daemon (connection synchronisation)");
   if (line.service_kind == Choice::kFwmark)
-    return absl::StrCat("-f (firewall marks)", kNotYet, "; use -t or -u");
-  if (line.service_kind == Choice::kSctp)
-    return absl::StrCat("--sctp-service", kNotYet, "; use -t or -u");
-  if (line.service_v6 || line.server_v6) return not_yet("IPv6");
+    return absl::StrCat("-f (firewall marks)", kNotYet,
+                        "; use -t, -u or --sctp-service");
+  // To us they are the IPv4 addresses, but to IPVS others, which no packet on
+  // a wire has.
+  for (const auto& [addr, v6] : {std::pair(line.vaddr, line.service_v6),
+                                 std::pair(line.daddr, line.server_v6)})
+    if (v6 && addr.is_v4())
+      return absl::StrCat("IPv4-mapped addresses are not supported; use ",
+                          addr.ToString());
   if (given.Has(OptionId::kPersistent)) return not_yet("-p (persistence)");
   if (given.Has(OptionId::kNetmask)) return not_yet("-M (persistence mask)");
   if (given.Has(OptionId::kPe)) return not_yet("--pe (persistence engines)");
@@ -53,26 +53,40 @@ std::optional<std::string> Unsupported(const Line& line) {
   if (IsIpvsScheduler(line.scheduler))
     return absl::StrCat("-s ", line.scheduler, kNotYet,
                         "; use rr, wrr, lc or wlc");
-  if (!IsServerCommand(line)) return std::nullopt;
-  if (line.method == Choice::kTunnel)
-    return absl::StrCat("-i (tunneling)", kNotYet, "; use -m");
-  if (line.method == Choice::kRoute)
-    return given.Has(OptionId::kMethod)
-               ? absl::StrCat("-g (direct routing)", kNotYet, "; use -m")
-               : absl::StrCat(
-                     "real servers are forwarded to with -g (direct "
-                     "routing) unless -m is given; -g",
-                     kNotYet, "; add -m");
   return std::nullopt;
 }
 
+Protocol ProtocolOf(Choice service_kind) {
+  switch (service_kind) {
+    case Choice::kUdp:
+      return Protocol::kUdp;
+    case Choice::kSctp:
+      return Protocol::kSctp;
+    default:
+      return Protocol::kTcp;
+  }
+}
+
+Method MethodOf(Choice method) {
+  switch (method) {
+    case Choice::kMasq:
+      return Method::kMasq;
+    case Choice::kTunnel:
+      return Method::kTunnel;
+    default:
+      return Method::kRoute;
+  }
+}
+
 ServiceKey KeyOf(const Line& line) {
-  return {line.vaddr, line.vport,
-          line.service_kind == Choice::kUdp ? Protocol::kUdp : Protocol::kTcp};
+  return {line.vaddr, line.vport, ProtocolOf(line.service_kind)};
 }
 
 Dest DestOf(const Line& line) {
-  return {{line.daddr, line.dport}, Method::kMasq, line.weight};
+  return {{line.daddr, line.dport},
+          MethodOf(line.method),
+          line.weight,
+          line.tunnel};
 }
 
 ListColumns ColumnsOf(const OptionSet& given) {

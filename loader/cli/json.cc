@@ -14,10 +14,6 @@ std::string Text(absl::string_view text) {
   return std::string(text);
 }
 
-const char* ProtocolText(Protocol protocol) {
-  return protocol == Protocol::kTcp ? "tcp" : "udp";
-}
-
 const char* MethodText(Method method) {
   switch (method) {
     case Method::kMasq:
@@ -26,6 +22,18 @@ const char* MethodText(Method method) {
       return "tunnel";
     case Method::kRoute:
       return "route";
+  }
+  return "?";
+}
+
+const char* ChecksumText(TunnelChecksum checksum) {
+  switch (checksum) {
+    case TunnelChecksum::kNone:
+      return "none";
+    case TunnelChecksum::kFull:
+      return "full";
+    case TunnelChecksum::kRemote:
+      return "remote";
   }
   return "?";
 }
@@ -43,22 +51,31 @@ Json ToJson(const Counters& counters) {
           {"out_bytes", counters.out_bytes}};
 }
 
+Json ToJson(const Tunnel& tunnel) {
+  return {{"type", Text(Name(tunnel.type))},
+          {"port", tunnel.port},
+          {"checksum", ChecksumText(tunnel.checksum)}};
+}
+
 Json ToJson(const DestView& view) {
-  return {{"address", view.dest.key.daddr.ToString()},
-          {"port", view.dest.key.dport},
-          {"method", MethodText(view.dest.method)},
-          {"weight", view.dest.weight},
-          {"active_conns", view.active_conns},
-          {"inactive_conns", view.inactive_conns},
-          {"counters", ToJson(view.counters)},
-          {"rates", ToJson(view.rates)}};
+  Json json = {{"address", view.dest.key.daddr.ToString()},
+               {"port", view.dest.key.dport},
+               {"method", MethodText(view.dest.method)}};
+  if (view.dest.method == Method::kTunnel)
+    json["tunnel"] = ToJson(view.dest.tunnel);
+  json["weight"] = view.dest.weight;
+  json["active_conns"] = view.active_conns;
+  json["inactive_conns"] = view.inactive_conns;
+  json["counters"] = ToJson(view.counters);
+  json["rates"] = ToJson(view.rates);
+  return json;
 }
 
 Json ToJson(const ServiceView& view) {
   Json dests = Json::array();
   for (const DestView& dest : view.dests) dests.push_back(ToJson(dest));
   const ServiceKey& key = view.service.key;
-  return {{"protocol", ProtocolText(key.protocol)},
+  return {{"protocol", Text(Name(key.protocol))},
           {"address", key.vaddr.ToString()},
           {"port", key.vport},
           {"scheduler", Text(Name(view.service.scheduler))},
@@ -72,7 +89,7 @@ Json EndpointJson(const IpAddr& addr, uint16_t port) {
 }
 
 Json ToJson(const ConnView& conn) {
-  return {{"protocol", ProtocolText(conn.protocol)},
+  return {{"protocol", Text(Name(conn.protocol))},
           {"state", Text(conn.state)},
           {"expires_in_s", conn.expires_in_s},
           {"client", EndpointJson(conn.caddr, conn.cport)},

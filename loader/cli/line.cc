@@ -48,6 +48,14 @@ MaybeFailure RequireInteger(const std::string& text, int64_t min, int64_t max,
   return Require(ParseInteger(text, min, max).has_value(), message);
 }
 
+// What the options that take no value say about the tunnel's checksum; that
+// there is one of them at most is checked by the tunnel type's rule.
+TunnelChecksum ChecksumOf(const OptionSet& given) {
+  if (given.Has(OptionId::kTunCsum)) return TunnelChecksum::kFull;
+  if (given.Has(OptionId::kTunRemCsum)) return TunnelChecksum::kRemote;
+  return TunnelChecksum::kNone;
+}
+
 MaybeFailure ReadUnsigned(const std::string& text, const char* message,
                           uint32_t& value) {
   const auto number = ParseInteger(text, 0, kMaxInt);
@@ -103,8 +111,11 @@ class LineReader {
   MaybeFailure ReadValue(const Spelling& spelling, const std::string& value);
   MaybeFailure ReadService(Choice kind, const std::string& value);
   MaybeFailure ReadServer(const std::string& value);
+  MaybeFailure ReadTunnelType(const std::string& value);
+  MaybeFailure ReadTunnelPort(const std::string& value);
   MaybeFailure CheckNetmask(const std::string& value) const;
   MaybeFailure ReadTimeouts();
+  void Complete();
   MaybeFailure CheckMeaning() const;
   MaybeFailure CheckServiceMeaning() const;
   MaybeFailure CheckServerMeaning() const;
@@ -130,7 +141,21 @@ MaybeFailure LineReader::ReadAll() {
     return Mistake(*text);
   if (const auto text = CheckCommand(line_.command, line_.given))
     return Mistake(*text);
-  return CheckMeaning();
+  if (MaybeFailure failure = CheckMeaning()) return failure;
+  Complete();
+  return std::nullopt;
+}
+
+// What follows from the line as a whole.
+void LineReader::Complete() {
+  line_.tunnel.checksum = ChecksumOf(line_.given);
+  const bool changes_server = line_.command == CommandId::kAddServer ||
+                              line_.command == CommandId::kEditServer;
+  // Only masquerading rewrites ports: the others keep the service's, whatever
+  // the line says. With a firewall mark there is none to keep.
+  if (changes_server && line_.method != Choice::kMasq &&
+      line_.service_kind != Choice::kFwmark)
+    line_.dport = line_.vport;
 }
 
 MaybeFailure LineReader::ReadCommand() {
@@ -204,11 +229,9 @@ MaybeFailure LineReader::ReadValue(const Spelling& spelling,
       return ReadUnsigned(value, "illegal l_threshold specified",
                           line_.l_threshold);
     case OptionId::kTunType:
-      line_.tunnel_type = value;
-      return Require(TunnelRule(value) != nullptr,
-                     "illegal tunnel type specified");
+      return ReadTunnelType(value);
     case OptionId::kTunPort:
-      return RequireInteger(value, 1, 65535, "illegal tunnel port specified");
+      return ReadTunnelPort(value);
     case OptionId::kSyncId:
       return RequireInteger(value, 0, 255, "illegal syncid specified");
     case OptionId::kSyncMaxlen:
@@ -248,6 +271,20 @@ MaybeFailure LineReader::ReadServer(const std::string& value) {
   // The service's port if it was given already: ipvsadm looks no further.
   line_.dport = endpoint->port.value_or(line_.vport);
   line_.server_v6 = endpoint->v6;
+  return std::nullopt;
+}
+
+MaybeFailure LineReader::ReadTunnelType(const std::string& value) {
+  const auto type = ParseTunnelType(value);
+  if (!type) return Mistake("illegal tunnel type specified");
+  line_.tunnel.type = *type;
+  return std::nullopt;
+}
+
+MaybeFailure LineReader::ReadTunnelPort(const std::string& value) {
+  const auto port = ParseInteger(value, 1, 65535);
+  if (!port) return Mistake("illegal tunnel port specified");
+  line_.tunnel.port = static_cast<uint16_t>(*port);
   return std::nullopt;
 }
 
@@ -305,8 +342,7 @@ MaybeFailure LineReader::CheckServerMeaning() const {
   if (!tunnel)
     return Require(!line_.given.HasAny(kTunnelOptions),
                    "Tunnel options conflict with forward method");
-  if (const auto text =
-          CheckTunnel(*TunnelRule(line_.tunnel_type), line_.given))
+  if (const auto text = CheckTunnel(TunnelRule(line_.tunnel.type), line_.given))
     return Mistake(*text);
   return std::nullopt;
 }

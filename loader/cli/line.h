@@ -37,7 +37,7 @@ struct Line {
   uint32_t weight = 1;
   uint32_t u_threshold = 0;
   uint32_t l_threshold = 0;
-  std::string tunnel_type = "ipip";
+  Tunnel tunnel;
 
   Timeouts timeouts;  // of --set
 };

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 
@@ -23,24 +24,28 @@ std::string NumberOfPort(uint16_t port, Protocol) {
 }
 
 std::string NameOfHost(const IpAddr& addr) {
-  if (!addr.is_v4()) return NumberOfHost(addr);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(addr.v4_host_order());
+  sockaddr_in6 v6 = {};
+  v6.sin6_family = AF_INET6;
+  std::memcpy(&v6.sin6_addr, addr.raw().byte, sizeof(v6.sin6_addr));
+  sockaddr_in v4 = {};
+  v4.sin_family = AF_INET;
+  std::memcpy(&v4.sin_addr, addr.raw().byte + 12, sizeof(v4.sin_addr));
+  const auto* address = addr.is_v4() ? reinterpret_cast<const sockaddr*>(&v4)
+                                     : reinterpret_cast<const sockaddr*>(&v6);
   std::array<char, NI_MAXHOST> name;
-  if (getnameinfo(reinterpret_cast<const sockaddr*>(&address), sizeof(address),
-                  name.data(), name.size(), nullptr, 0, NI_NAMEREQD) != 0)
+  if (getnameinfo(address, addr.is_v4() ? sizeof(v4) : sizeof(v6), name.data(),
+                  name.size(), nullptr, 0, NI_NAMEREQD) != 0)
     return NumberOfHost(addr);
-  return name.data();
+  return addr.is_v4() ? name.data() : absl::StrCat("[", name.data(), "]");
 }
 
 std::string NameOfPort(uint16_t port, Protocol protocol) {
   servent entry;
   servent* found = nullptr;
   std::array<char, 1024> buffer;
-  const char* name = protocol == Protocol::kTcp ? "tcp" : "udp";
-  if (getservbyport_r(htons(port), name, &entry, buffer.data(), buffer.size(),
-                      &found) != 0 ||
+  const std::string name(Name(protocol));
+  if (getservbyport_r(htons(port), name.c_str(), &entry, buffer.data(),
+                      buffer.size(), &found) != 0 ||
       found == nullptr)
     return NumberOfPort(port, protocol);
   return found->s_name;

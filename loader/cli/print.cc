@@ -2,10 +2,12 @@
 #include "loader/cli/print.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -14,8 +16,20 @@ namespace {
 
 constexpr size_t kNameWidth = 28;
 
-absl::string_view ProtocolName(Protocol protocol) {
-  return protocol == Protocol::kTcp ? "TCP" : "UDP";
+std::string ProtocolName(Protocol protocol) {
+  return absl::AsciiStrToUpper(Name(protocol));
+}
+
+absl::string_view ServiceOption(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kTcp:
+      return "-t";
+    case Protocol::kUdp:
+      return "-u";
+    case Protocol::kSctp:
+      return "--sctp-service";
+  }
+  return "?";
 }
 
 absl::string_view MethodName(Method method) {
@@ -42,18 +56,69 @@ absl::string_view MethodOption(Method method) {
   return "?";
 }
 
-// Below 0: `a` comes first. ipvsadm subtracts IPv4 addresses as 32-bit numbers
-// and looks at the sign, so 192.168.0.1 < 10.0.0.1 < 100.0.0.1 < 192.168.0.1.
+// --tun-info's column.
+std::string TunnelInfo(const Dest& dest) {
+  if (dest.method != Method::kTunnel) return "n/a";
+  const Tunnel& tunnel = dest.tunnel;
+  std::string info(Name(tunnel.type));
+  if (tunnel.type == TunnelType::kIpip) return info;
+  if (tunnel.type == TunnelType::kGue) absl::StrAppend(&info, ":", tunnel.port);
+  switch (tunnel.checksum) {
+    case TunnelChecksum::kNone:
+      return info + ":-c";
+    case TunnelChecksum::kFull:
+      return info + ":+c";
+    case TunnelChecksum::kRemote:
+      return info + ":r+c";
+  }
+  return info;
+}
+
+// What -S adds to a line for a tunnel, with a blank before it.
+std::string TunnelOptions(const Dest& dest) {
+  if (dest.method != Method::kTunnel) return "";
+  const Tunnel& tunnel = dest.tunnel;
+  std::string options = absl::StrCat(" --tun-type ", Name(tunnel.type));
+  if (tunnel.type == TunnelType::kIpip) return options;
+  if (tunnel.type == TunnelType::kGue)
+    absl::StrAppend(&options, " --tun-port ", tunnel.port);
+  switch (tunnel.checksum) {
+    case TunnelChecksum::kNone:
+      return options + " --tun-nocsum";
+    case TunnelChecksum::kFull:
+      return options + " --tun-csum";
+    case TunnelChecksum::kRemote:
+      return options + " --tun-remcsum";
+  }
+  return options;
+}
+
+// An address as ipvsadm compares it: 32-bit numbers, one or four.
+std::array<uint32_t, 4> AddressWords(const IpAddr& addr) {
+  if (addr.is_v4()) return {addr.v4_host_order(), 0, 0, 0};
+  std::array<uint32_t, 4> words = {};
+  for (size_t i = 0; i < sizeof(xlvs_addr); ++i)
+    words[i / 4] = words[i / 4] << 8 | addr.raw().byte[i];
+  return words;
+}
+
+// Below 0: `a` comes first. ipvsadm subtracts 32-bit numbers and looks at the
+// sign, so 192.168.0.1 < 10.0.0.1 < 100.0.0.1 < 192.168.0.1. Of an IPv4 and an
+// IPv6 address, as the real servers of one service may be, it takes as many
+// numbers as the first has.
 int Compare(const IpAddr& a, const IpAddr& b) {
-  if (a.is_v4() != b.is_v4()) return a.is_v4() ? -1 : 1;
-  if (a.is_v4())
-    return static_cast<int32_t>(a.v4_host_order() - b.v4_host_order());
-  return a < b ? -1 : (b < a ? 1 : 0);
+  const auto left = AddressWords(a);
+  const auto right = AddressWords(b);
+  for (size_t i = 0; i < (a.is_v4() ? 1 : left.size()); ++i)
+    if (left[i] != right[i]) return static_cast<int32_t>(left[i] - right[i]);
+  return 0;
 }
 
 int Compare(const ServiceView& a, const ServiceView& b) {
   const ServiceKey& left = a.service.key;
   const ServiceKey& right = b.service.key;
+  if (left.vaddr.is_v4() != right.vaddr.is_v4())
+    return left.vaddr.is_v4() ? -1 : 1;
   if (left.protocol != right.protocol)
     return left.protocol < right.protocol ? -1 : 1;
   const int order = Compare(left.vaddr, right.vaddr);
@@ -155,7 +220,7 @@ void PrintService(const ServiceView& view, const ListOptions& options,
   const ServiceKey& key = view.service.key;
   const std::string name =
       Cut(key.vaddr, names.Endpoint(key.vaddr, key.vport, key.protocol));
-  const absl::string_view protocol = ProtocolName(key.protocol);
+  const std::string protocol = ProtocolName(key.protocol);
   switch (options.columns) {
     case ListColumns::kStats:
       out << absl::StreamFormat("%-4s %-28s", protocol, name);
@@ -199,8 +264,7 @@ void PrintDest(const DestView& view, Protocol protocol,
       return;
     case ListColumns::kTunInfo:
       out << absl::StreamFormat(" %-7s %-13s %-6u %-10u %-10u\n",
-                                MethodName(dest.method),
-                                dest.method == Method::kTunnel ? "ipip" : "n/a",
+                                MethodName(dest.method), TunnelInfo(dest),
                                 dest.weight, active, inactive);
       return;
     case ListColumns::kPlain:
@@ -262,7 +326,7 @@ void PrintRules(const std::vector<ServiceView>& services, const Names& names,
   for (const ServiceView& view : services) {
     const ServiceKey& key = view.service.key;
     const std::string service =
-        absl::StrCat(key.protocol == Protocol::kTcp ? "-t " : "-u ",
+        absl::StrCat(ServiceOption(key.protocol), " ",
                      names.Endpoint(key.vaddr, key.vport, key.protocol));
     out << absl::StreamFormat("-A %s -s %s\n", service,
                               Name(view.service.scheduler));
@@ -271,8 +335,7 @@ void PrintRules(const std::vector<ServiceView>& services, const Names& names,
       out << absl::StreamFormat(
           "-a %s -r %s %s -w %u%s\n", service,
           names.Endpoint(dest.key.daddr, dest.key.dport, key.protocol),
-          MethodOption(dest.method), dest.weight,
-          dest.method == Method::kTunnel ? " --tun-type ipip" : "");
+          MethodOption(dest.method), dest.weight, TunnelOptions(dest));
     }
   }
 }

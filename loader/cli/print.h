@@ -16,8 +16,8 @@
 
 namespace xlvs {
 
-// Into ipvsadm's order: services by protocol number, address, port; the dests
-// of each by address, port. Addresses compare in ipvsadm's odd way, see
+// Into ipvsadm's order: services by family, protocol number, address, port; the
+// dests of each by address, port. Addresses compare in ipvsadm's odd way, see
 // print.cc.
 void Sort(std::vector<ServiceView>& services);
 

@@ -2,6 +2,9 @@
 #include "loader/datapath/map_director.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
@@ -21,6 +24,18 @@ absl::Status NoSuchService() {
   return absl::FailedPreconditionError("no such service");
 }
 
+// As __ip_vs_new_dest (ip_vs_ctl.c) has it. Where there is no route, IPVS adds
+// the dest all the same.
+absl::Status CheckRealServer(const IpAddr& addr, const Route& route) {
+  const bool refused =
+      addr.is_v4() ? !addr.is_unicast() || route.type == RouteType::kBroadcast
+                   : (!addr.is_unicast() || addr.is_v6_link_local()) &&
+                         route.type != RouteType::kLocal;
+  if (!refused) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "real server's address ", addr.ToString(), " is not unicast"));
+}
+
 xlvs_service_key RawKey(const ServiceKey& key) {
   return {.vaddr = key.vaddr.raw(),
           .vport = key.vport,
@@ -34,9 +49,11 @@ xlvs_service_key RawKey(const ServiceKey& key) {
 // ---- opening
 
 absl::StatusOr<std::unique_ptr<MapDirector>> MapDirector::Open(
-    const Instance& instance, bool for_writing, UniqueFd lock) {
+    const Instance& instance, bool for_writing, UniqueFd lock,
+    RouteFinder find_route) {
   std::unique_ptr<MapDirector> director(new MapDirector);
   director->lock_ = std::move(lock);
+  director->find_route_ = std::move(find_route);
   XLVS_ASSIGN_OR_RETURN(director->meta_, instance.CheckedMeta());
   XLVS_RETURN_IF_ERROR(director->OpenMaps(instance, for_writing));
   XLVS_RETURN_IF_ERROR(director->ReadServices());
@@ -379,12 +396,12 @@ absl::StatusOr<uint32_t> MapDirector::AvailableDest(const ServiceKey& key,
 absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   ServiceState* service = Find(key);
   if (service == nullptr) return NoSuchService();
-  if (dest.key.daddr.is_zero() || dest.key.daddr.is_multicast())
-    return absl::InvalidArgumentError("real server's address is not unicast");
   const auto known = dests_by_key_.find({key, dest.key});
   const bool returns = known != dests_by_key_.end();
   if (returns && dests_[known->second].state == XLVS_DEST_available)
     return absl::AlreadyExistsError("dest exists");
+  XLVS_ASSIGN_OR_RETURN(const Route route, find_route_(dest.key.daddr));
+  XLVS_RETURN_IF_ERROR(CheckRealServer(dest.key.daddr, route));
   uint32_t id;
   if (returns) {
     id = known->second;
@@ -415,7 +432,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   record.service = service->id;
   record.weight = dest.weight;
   record.order = control_[0].next_order++;
-  StoreWord(record.method, static_cast<xlvs_method>(dest.method));
+  Configure(record, dest, route);
   StoreWord(record.state, XLVS_DEST_available);
   std::erase(service->removed, id);
   service->dests.insert(service->dests.begin(), id);
@@ -427,8 +444,50 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// How a dest's packets are wrapped, as the one word that it is in the record.
+struct TunnelWord {
+  uint16_t port;
+  xlvs_tunnel_type type;
+  uint8_t flags;
+} __attribute__((aligned(4)));
+static_assert(offsetof(xlvs_dest, tunnel_port) % sizeof(TunnelWord) == 0 &&
+              offsetof(xlvs_dest, tunnel_type) ==
+                  offsetof(xlvs_dest, tunnel_port) + 2 &&
+              offsetof(xlvs_dest, tunnel_flags) ==
+                  offsetof(xlvs_dest, tunnel_port) + 3);
+
+// A packet may see half of the new address: of IPv4 addresses the halves differ
+// in one word only, of IPv6 addresses one packet may leave with a source that
+// is neither. It changes only when the operator edits the dest.
+void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
+  using Halves = std::array<uint64_t, 2>;
+  auto& target = reinterpret_cast<Halves&>(to);
+  const auto halves = std::bit_cast<Halves>(value);
+  for (size_t i = 0; i < halves.size(); ++i) StoreWord(target[i], halves[i]);
+}
+
+}  // namespace
+
+// Packets read it meanwhile: each word is the old or the new one, and the
+// method, which says what the others are for, comes last.
+void MapDirector::Configure(xlvs_dest& record, const Dest& dest,
+                            const Route& route) {
+  const bool local = route.type == RouteType::kLocal;
+  StoreWord(record.flags, static_cast<uint8_t>(local ? XLVS_DEST_local : 0));
+  StoreHalves(record.tunnel_saddr, route.source.raw());
+  const TunnelWord tunnel = {
+      .port = dest.tunnel.port,
+      .type = static_cast<xlvs_tunnel_type>(dest.tunnel.type),
+      .flags = static_cast<uint8_t>(dest.tunnel.checksum)};
+  StoreWord(reinterpret_cast<TunnelWord&>(record.tunnel_port), tunnel);
+  StoreWord(record.method, static_cast<xlvs_method>(dest.method));
+}
+
 absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
   XLVS_ASSIGN_OR_RETURN(const uint32_t id, AvailableDest(key, dest.key));
+  XLVS_ASSIGN_OR_RETURN(const Route route, find_route_(dest.key.daddr));
   ServiceState* service = Find(key);
   const Change change(*this);
   xlvs_dest& record = dests_[id];
@@ -438,7 +497,7 @@ absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
     record.weight = old_weight;
     return status;
   }
-  StoreWord(record.method, static_cast<xlvs_method>(dest.method));
+  Configure(record, dest, route);
   return absl::OkStatus();
 }
 

@@ -25,6 +25,7 @@
 #include "loader/datapath/locals.h"
 #include "loader/datapath/mapped.h"
 #include "loader/model/director.h"
+#include "loader/net/route.h"
 #include "maps/clock.h"
 #include "maps/config.h"
 #include "maps/conn.h"
@@ -39,7 +40,8 @@ class MapDirector : public Director {
  public:
   // With `for_writing`, `lock` is held as long as the object lives.
   static absl::StatusOr<std::unique_ptr<MapDirector>> Open(
-      const Instance& instance, bool for_writing, UniqueFd lock);
+      const Instance& instance, bool for_writing, UniqueFd lock,
+      RouteFinder find_route = FindRoute);
 
   absl::Status AddService(const Service& service) override;
   absl::Status EditService(const Service& service) override;
@@ -90,6 +92,8 @@ class MapDirector : public Director {
   ServiceState* Find(const ServiceKey& key);
   absl::StatusOr<uint32_t> AvailableDest(const ServiceKey& key,
                                          const DestKey& dest);
+  // What an added or edited dest gets from `dest` and from where it is.
+  void Configure(xlvs_dest& record, const Dest& dest, const Route& route);
   absl::StatusOr<uint32_t> NewServiceId();
   absl::StatusOr<uint32_t> NewDestId();
   static ServiceKey KeyOf(const xlvs_dest& dest);
@@ -124,6 +128,7 @@ class MapDirector : public Director {
   };
 
   UniqueFd lock_;
+  RouteFinder find_route_;
   xlvs_meta meta_ = {};
   HashMap<xlvs_service_key, xlvs_service> services_map_;
   Mapped<xlvs_pool> pools_;

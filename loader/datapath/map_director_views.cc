@@ -12,10 +12,18 @@ namespace xlvs {
 namespace {
 
 constexpr const char* kStateNames[XLVS_CONN_STATE_SLOTS] = {
-    "",         "NONE",      "ESTABLISHED", "SYN_SENT",   "SYN_RECV",
-    "FIN_WAIT", "TIME_WAIT", "CLOSE",       "CLOSE_WAIT", "LAST_ACK",
-    "LISTEN",   "SYNACK",    "UDP",         "",           "",
-    ""};
+    "", "NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT",
+    "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "SYNACK", "UDP",
+    // SCTP's, from XLVS_CONN_sctp_none.
+    "NONE", "INIT1", "INIT", "C-SENT", "C-REPLIED", "C-WAIT", "COOKIE",
+    "C-ECHOED", "ESTABLISHED", "S-SENT", "S-RECEIVED", "S-ACK-SENT", "REJECTED",
+    "CLOSED"};
+
+Tunnel TunnelOf(const xlvs_dest& dest) {
+  return {.type = static_cast<TunnelType>(dest.tunnel_type),
+          .port = dest.tunnel_port,
+          .checksum = static_cast<TunnelChecksum>(dest.tunnel_flags)};
+}
 
 }  // namespace
 
@@ -128,7 +136,8 @@ ServiceView MapDirector::View(const ServiceKey& key,
     AddRates(scaled, rates_[id]);
     view.dests.push_back({.dest = {.key = {IpAddr(dest.daddr), dest.dport},
                                    .method = static_cast<Method>(dest.method),
-                                   .weight = dest.weight},
+                                   .weight = dest.weight,
+                                   .tunnel = TunnelOf(dest)},
                           .active_conns = sum.active,
                           .inactive_conns = sum.inactive,
                           .counters = Minus(sum, dest),

@@ -15,7 +15,9 @@
 namespace xlvs {
 
 // Values are the IPPROTO_* numbers; services sort by them.
-enum class Protocol : uint8_t { kTcp = 6, kUdp = 17 };
+enum class Protocol : uint8_t { kTcp = 6, kUdp = 17, kSctp = 132 };
+// "tcp", "udp", "sctp": also the name that /etc/services knows.
+absl::string_view Name(Protocol protocol);
 
 // Values are those of enum xlvs_scheduler in maps/service.h.
 enum class Scheduler : uint32_t { kRr = 1, kWrr = 2, kLc = 3, kWlc = 4 };
@@ -26,6 +28,25 @@ absl::string_view Name(Scheduler scheduler);
 
 // Values are those of enum xlvs_method in maps/dest.h.
 enum class Method : uint8_t { kMasq = 0, kTunnel = 2, kRoute = 3 };
+
+// Values are those of enum xlvs_tunnel_type in maps/dest.h.
+enum class TunnelType : uint8_t { kIpip = 0, kGue = 1, kGre = 2 };
+// "ipip" <-> kIpip. nullopt: no such type.
+std::optional<TunnelType> ParseTunnelType(absl::string_view name);
+absl::string_view Name(TunnelType type);
+
+// Of GUE the UDP's, of GRE its own. Values are those of XLVS_TUNNEL_csum and
+// XLVS_TUNNEL_remcsum.
+enum class TunnelChecksum : uint8_t { kNone = 0, kFull = 1, kRemote = 2 };
+
+// How Method::kTunnel wraps packets.
+struct Tunnel {
+  TunnelType type = TunnelType::kIpip;
+  uint16_t port = 0;  // of GUE, host order
+  TunnelChecksum checksum = TunnelChecksum::kNone;
+
+  friend bool operator==(const Tunnel&, const Tunnel&) = default;
+};
 
 struct ServiceKey {
   IpAddr vaddr;
@@ -61,6 +82,7 @@ struct Dest {
   DestKey key;
   Method method = Method::kRoute;
   uint32_t weight = 1;
+  Tunnel tunnel;  // of kTunnel
 
   friend bool operator==(const Dest&, const Dest&) = default;
 };

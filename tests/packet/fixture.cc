@@ -214,9 +214,10 @@ ServiceKey Bench::AddService(Endpoint vip, Protocol protocol,
 
 uint32_t Bench::AddDest(const ServiceKey& service, Endpoint dest,
                         const Hop& hop, uint32_t weight) {
-  Must(config().AddDest(
-      service,
-      {.key = KeyOf(dest), .method = Method::kMasq, .weight = weight}));
+  Must(config().AddDest(service, {.key = KeyOf(dest),
+                                  .method = Method::kMasq,
+                                  .weight = weight,
+                                  .tunnel = {}}));
   for (uint32_t id = 1; id < dests.size(); ++id) {
     const xlvs_dest& record = dests[id];
     if (record.state != XLVS_DEST_available || record.vport != service.vport ||
@@ -233,9 +234,10 @@ uint32_t Bench::AddDest(const ServiceKey& service, Endpoint dest,
 
 void Bench::EditWeight(const ServiceKey& service, Endpoint dest,
                        uint32_t weight) {
-  Must(config().EditDest(
-      service,
-      {.key = KeyOf(dest), .method = Method::kMasq, .weight = weight}));
+  Must(config().EditDest(service, {.key = KeyOf(dest),
+                                   .method = Method::kMasq,
+                                   .weight = weight,
+                                   .tunnel = {}}));
 }
 
 void Bench::DeleteDest(const ServiceKey& service, Endpoint dest) {

@@ -19,9 +19,13 @@
 
 namespace xlvs {
 
+inline std::string ToText(const IpAddr& addr, uint16_t port) {
+  return addr.is_v4() ? absl::StrCat(addr.ToString(), ":", port)
+                      : absl::StrCat("[", addr.ToString(), "]:", port);
+}
+
 inline std::string ToText(const ServiceKey& key) {
-  return absl::StrCat(key.protocol == Protocol::kTcp ? "tcp " : "udp ",
-                      key.vaddr.ToString(), ":", key.vport);
+  return absl::StrCat(Name(key.protocol), " ", ToText(key.vaddr, key.vport));
 }
 
 inline std::string ToText(const Service& service) {
@@ -30,12 +34,24 @@ inline std::string ToText(const Service& service) {
 }
 
 inline std::string ToText(const DestKey& key) {
-  return absl::StrCat(key.daddr.ToString(), ":", key.dport);
+  return ToText(key.daddr, key.dport);
+}
+
+inline std::string ToText(const Tunnel& tunnel) {
+  if (tunnel == Tunnel()) return "ipip";
+  return absl::StrCat(Name(tunnel.type), " port=", tunnel.port,
+                      " checksum=", static_cast<int>(tunnel.checksum));
+}
+
+inline std::string MethodText(const Dest& dest) {
+  if (dest.method == Method::kTunnel) return "tunnel " + ToText(dest.tunnel);
+  const std::string tunnel =
+      dest.tunnel == Tunnel() ? "" : " with " + ToText(dest.tunnel);
+  return (dest.method == Method::kMasq ? "masq" : "route") + tunnel;
 }
 
 inline std::string ToText(const Dest& dest) {
-  return absl::StrCat(ToText(dest.key),
-                      dest.method == Method::kMasq ? " masq" : " ?",
+  return absl::StrCat(ToText(dest.key), " ", MethodText(dest),
                       " w=", dest.weight);
 }
 

@@ -91,8 +91,8 @@ TEST(Ipvsadm, SaysWhatIsNotSupportedYet) {
 }
 
 TEST(Ipvsadm, NamesTheProgramThatRefuses) {
-  EXPECT_EQ(Describe(Parse("-a -t 1.2.3.4:80 -r 10.0.0.1 -g", "/sbin/xlvs")),
-            "exit 1: xlvs: -g (direct routing) is not supported yet; use -m");
+  EXPECT_EQ(Describe(Parse("-A -u 1.2.3.4:53 -o", "/sbin/xlvs")),
+            "exit 1: xlvs: -o (one-packet scheduling) is not supported yet");
 }
 
 TEST(Ipvsadm, GivesAnUnknownSchedulerTheKernelsAnswer) {

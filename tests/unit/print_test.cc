@@ -28,7 +28,7 @@ ServiceView MakeService(Protocol protocol, absl::string_view addr,
 DestView MakeDest(absl::string_view addr, uint16_t port, uint32_t weight = 1,
                   int64_t active = 0, int64_t inactive = 0) {
   DestView view;
-  view.dest = {{Addr(addr), port}, Method::kMasq, weight};
+  view.dest = {{Addr(addr), port}, Method::kMasq, weight, {}};
   view.active_conns = active;
   view.inactive_conns = inactive;
   return view;
@@ -317,6 +317,20 @@ TEST(PrintConns, PrintsARowAConnection) {
             "10.2.0.12:53\n"
             "TCP 2000:00 SYN_RECV    10.1.0.103:9101    10.9.9.9:443       "
             "10.0.0.99:443\n");
+}
+
+TEST(PrintConns, LetsSctpAndV6ShiftTheirColumns) {
+  std::ostringstream out;
+  PrintConns({{Protocol::kSctp, 900, "S-ACK-SENT", Addr("10.1.0.1"), 1024,
+               Addr("1.2.3.4"), 36412, Addr("10.2.0.1"), 36412},
+              {Protocol::kTcp, 59, "SYN_RECV", Addr("2001:db8::c"), 9100,
+               Addr("2001:db8::1"), 80, Addr("10.2.0.1"), 80}},
+             {}, Numeric(), out);
+  EXPECT_EQ(out.str().substr(out.str().find("SCTP")),
+            "SCTP 15:00  S-ACK-SENT  10.1.0.1:1024      1.2.3.4:36412      "
+            "10.2.0.1:36412\n"
+            "TCP 00:59  SYN_RECV    [2001:db8::c]:9100 [2001:db8::1]:80   "
+            "10.2.0.1:80\n");
 }
 
 TEST(PrintConns, HasTitlesForPersistenceEngines) {

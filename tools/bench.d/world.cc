@@ -239,7 +239,8 @@ absl::Status World::AddServices(MapDirector& director) {
       const Dest dest = {
           .key = {.daddr = IpAddr::FromV4(first_real + i), .dport = BENCH_PORT},
           .method = Method::kMasq,
-          .weight = 1 + i * 7 % 10};
+          .weight = 1 + i * 7 % 10,
+          .tunnel = {}};
       XLVS_RETURN_IF_ERROR(director.AddDest(key, dest));
       ShowProgress("add real servers", reals - i, reals);
     }
