@@ -200,6 +200,8 @@ void PrintDevices(const std::vector<DeviceView>& devices, std::ostream& out) {
                               Name(device.mode),
                               device.ifindex == 0 ? ", device is gone" : "");
     title = "";
+    for (const VlanView& vlan : device.vlans)
+      out << absl::StreamFormat("          %s (%s)\n", vlan.name, vlan.tags);
     if (!device.warning.empty())
       out << absl::StreamFormat("          warning: %s\n", device.warning);
   }

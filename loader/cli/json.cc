@@ -127,11 +127,18 @@ std::string DaemonsJson() {
 
 std::string StatusJson(const StatusView& status) {
   Json devices = Json::array();
-  for (const DeviceView& device : status.devices)
+  for (const DeviceView& device : status.devices) {
+    Json vlans = Json::array();
+    for (const VlanView& vlan : device.vlans)
+      vlans.push_back({{"name", vlan.name},
+                       {"ifindex", vlan.ifindex},
+                       {"tags", vlan.tags}});
     devices.push_back({{"name", device.name},
                        {"ifindex", device.ifindex},
                        {"mode", Text(Name(device.mode))},
-                       {"warning", device.warning}});
+                       {"warning", device.warning},
+                       {"vlans", std::move(vlans)}});
+  }
   Json endings = Json::array();
   for (const EndingView& ending : status.endings)
     endings.push_back({{"name", ending.name},

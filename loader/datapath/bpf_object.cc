@@ -31,7 +31,7 @@
 namespace xlvs {
 namespace {
 
-constexpr absl::string_view kMapPrefix = "xlvs_";
+constexpr absl::string_view kPrefix = "xlvs_";
 // The programs' read-only data, which the compiler names.
 constexpr char kConfigMap[] = "config";
 constexpr size_t kLogBytesKept = 4096;
@@ -117,18 +117,24 @@ absl::StatusOr<BpfObject> BpfObject::Load(const Sizes& sizes) {
   return program;
 }
 
-int BpfObject::director_fd() const {
-  return bpf_program__fd(object_->progs.xlvs_director);
+std::vector<std::string> BpfObject::program_names() const {
+  std::vector<std::string> names;
+  bpf_program* program;
+  bpf_object__for_each_program(program, object_->obj) {
+    names.emplace_back(absl::StripPrefix(bpf_program__name(program), kPrefix));
+  }
+  return names;
 }
 
-int BpfObject::arm_fd() const {
-  return bpf_program__fd(object_->progs.xlvs_arm);
+int BpfObject::program_fd(const std::string& name) const {
+  return bpf_program__fd(bpf_object__find_program_by_name(
+      object_->obj, absl::StrCat(kPrefix, name).c_str()));
 }
 
 int BpfObject::map_fd(const std::string& name) const {
   if (name == kConfigMap) return bpf_map__fd(object_->maps.rodata);
-  return bpf_object__find_map_fd_by_name(
-      object_->obj, absl::StrCat(kMapPrefix, name).c_str());
+  return bpf_object__find_map_fd_by_name(object_->obj,
+                                         absl::StrCat(kPrefix, name).c_str());
 }
 
 std::vector<std::string> BpfObject::map_names() const {
@@ -139,7 +145,7 @@ std::vector<std::string> BpfObject::map_names() const {
     if (bpf_map__is_internal(map))
       names.emplace_back(kConfigMap);
     else
-      names.emplace_back(absl::StripPrefix(name, kMapPrefix));
+      names.emplace_back(absl::StripPrefix(name, kPrefix));
   }
   return names;
 }

@@ -23,8 +23,9 @@ class BpfObject {
   // Maps are new and empty but for xlvs_meta's sizes; the timer does not run.
   static absl::StatusOr<BpfObject> Load(const Sizes& sizes);
 
-  int director_fd() const;  // the XDP program
-  int arm_fd() const;       // the program that starts the timer
+  // "director", "arm", ...: all that the object has.
+  std::vector<std::string> program_names() const;
+  int program_fd(const std::string& name) const;
   int map_fd(const std::string& name) const;  // "conns"; -1 if there is none
   std::vector<std::string> map_names() const;
 

@@ -14,15 +14,6 @@
 namespace xlvs {
 namespace {
 
-std::string ProgramName(uint32_t id) {
-  const UniqueFd fd(bpf_prog_get_fd_by_id(id));
-  bpf_prog_info info = {};
-  uint32_t info_bytes = sizeof(info);
-  if (!fd.valid() || bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes) != 0)
-    return "?";
-  return info.name;
-}
-
 // What to do about a driver's refusal.
 absl::string_view Advice(const absl::Status& status) {
   if (absl::IsUnimplemented(status))
@@ -40,6 +31,15 @@ absl::StatusOr<uint32_t> DeviceIndex(const std::string& device) {
     return absl::NotFoundError(absl::StrCat(
         "no device '", device, "' here; 'ip link' shows those there are"));
   return ifindex;
+}
+
+std::string ProgramName(uint32_t id) {
+  const UniqueFd fd(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info = {};
+  uint32_t info_bytes = sizeof(info);
+  if (!fd.valid() || bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes) != 0)
+    return "?";
+  return info.name;
 }
 
 absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex) {

@@ -17,6 +17,9 @@ namespace xlvs {
 // NOT_FOUND: "no device 'eth7'".
 absl::StatusOr<uint32_t> DeviceIndex(const std::string& device);
 
+// Of a loaded BPF program; "?" if it is gone.
+std::string ProgramName(uint32_t id);
+
 // FAILED_PRECONDITION, naming the program, if one is attached.
 absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex);
 

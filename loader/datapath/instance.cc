@@ -20,6 +20,7 @@
 #include "absl/strings/str_replace.h"
 #include "loader/base/status.h"
 #include "loader/datapath/bpf_object.h"
+#include "loader/datapath/probe.h"
 #include "loader/net/netns.h"
 #include "maps/clock.h"
 
@@ -31,6 +32,10 @@ namespace fs = std::filesystem;
 constexpr absl::string_view kBpfFs = "/sys/fs/bpf";
 constexpr absl::string_view kLockDirectory = "/run/xlvs";
 constexpr absl::string_view kLinkPrefix = "link:";
+constexpr absl::string_view kQdiscPrefix = "qdisc:";
+constexpr absl::string_view kProgramPrefix = "program:";
+constexpr absl::string_view kDirectorPin = "program";
+constexpr absl::string_view kArmPin = "arm";
 constexpr absl::string_view kVersion = "0.1.0";
 
 absl::Status CheckBpfFs() {
@@ -104,8 +109,22 @@ std::string Instance::PathOf(absl::string_view pin) const {
   return absl::StrCat(path_, "/", pin);
 }
 
+std::string Instance::ProgramPin(absl::string_view program) {
+  if (program == "director") return std::string(kDirectorPin);
+  if (program == "arm") return std::string(kArmPin);
+  return absl::StrCat(kProgramPrefix, program);
+}
+
+bool Instance::IsMapPin(absl::string_view pin) {
+  return pin != kDirectorPin && pin != kArmPin && !absl::StrContains(pin, ':');
+}
+
 std::string Instance::LinkPin(absl::string_view device) {
   return absl::StrCat(kLinkPrefix, absl::StrReplaceAll(device, {{".", ":"}}));
+}
+
+std::string Instance::QdiscPin(absl::string_view device) {
+  return absl::StrCat(kQdiscPrefix, absl::StrReplaceAll(device, {{".", ":"}}));
 }
 
 std::string Instance::DeviceOfLinkPin(absl::string_view pin) {
@@ -146,9 +165,10 @@ absl::Status Instance::RemoveLeftovers() const {
   return RemoveTree(unfinished_path_);
 }
 
-absl::Status Instance::Create(const Sizes& sizes) const {
+absl::Status Instance::Create(Sizes sizes) const {
   XLVS_RETURN_IF_ERROR(CheckBpfFs());
   XLVS_RETURN_IF_ERROR(RemoveLeftovers());
+  sizes.config.fib_source = FibTellsSource();
   XLVS_ASSIGN_OR_RETURN(const BpfObject program, BpfObject::Load(sizes));
   XLVS_RETURN_IF_ERROR(InitialiseMaps(program, sizes));
   if (mkdir(unfinished_path_.c_str(), 0700) != 0)
@@ -157,10 +177,10 @@ absl::Status Instance::Create(const Sizes& sizes) const {
   for (const std::string& name : program.map_names())
     XLVS_RETURN_IF_ERROR(
         Pin(program.map_fd(name), absl::StrCat(unfinished_path_, "/", name)));
-  XLVS_RETURN_IF_ERROR(
-      Pin(program.director_fd(), absl::StrCat(unfinished_path_, "/program")));
-  XLVS_RETURN_IF_ERROR(
-      Pin(program.arm_fd(), absl::StrCat(unfinished_path_, "/arm")));
+  for (const std::string& name : program.program_names())
+    XLVS_RETURN_IF_ERROR(
+        Pin(program.program_fd(name),
+            absl::StrCat(unfinished_path_, "/", ProgramPin(name))));
   if (rename(unfinished_path_.c_str(), path_.c_str()) != 0)
     return ErrnoStatus(errno, absl::StrCat("make ", path_));
   std::move(remove).Cancel();

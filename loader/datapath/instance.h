@@ -5,7 +5,9 @@
 //   /sys/fs/bpf/NAME/services dests conns ...   maps
 //   /sys/fs/bpf/NAME/program                    the XDP program
 //   /sys/fs/bpf/NAME/arm                        starts the timer
-//   /sys/fs/bpf/NAME/link:DEV                   one link an attached device
+//   /sys/fs/bpf/NAME/program:PART               the programs that it consists
+//   of /sys/fs/bpf/NAME/link:DEV                   one link an attached device
+//   /sys/fs/bpf/NAME/qdisc:DEV                  its clsact qdisc is our doing
 //
 // It is made under another name and renamed when it is whole, so a process
 // killed half way leaves nothing that looks like an instance. Commands that
@@ -33,6 +35,10 @@ class Instance {
   const std::string& name() const { return name_; }
   const std::string& path() const { return path_; }
   std::string PathOf(absl::string_view pin) const;
+  // Of a program "handover", or "director" and "arm", which have short pins.
+  static std::string ProgramPin(absl::string_view program);
+  static bool IsMapPin(absl::string_view pin);
+  static std::string QdiscPin(absl::string_view device);
   // The link's pin; a dot in a device's name is not allowed there.
   static std::string LinkPin(absl::string_view device);
   static std::string DeviceOfLinkPin(absl::string_view pin);
@@ -44,8 +50,9 @@ class Instance {
   // What a killed predecessor left half made or half removed; its programs may
   // still be attached. The lock must be held.
   absl::Status RemoveLeftovers() const;
-  // Loads programs and maps and pins them. The lock must be held.
-  absl::Status Create(const Sizes& sizes) const;
+  // Loads programs and maps and pins them. The lock must be held. What of
+  // config depends on the kernel is found out here.
+  absl::Status Create(Sizes sizes) const;
   // Clock and expiry: once started they run as long as the maps exist. Starting
   // again does no harm.
   absl::Status StartTimer() const;

@@ -131,6 +131,10 @@ class HashMap {
   absl::Status Insert(const Key& key, const Value& value) {
     return Update(key, value, BPF_NOEXIST);
   }
+  // New or not.
+  absl::Status Put(const Key& key, const Value& value) {
+    return Update(key, value, BPF_ANY);
+  }
   // NOT_FOUND.
   absl::Status Replace(const Key& key, const Value& value) {
     return Update(key, value, BPF_EXIST);

@@ -17,7 +17,11 @@
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "loader/datapath/device.h"
+#include "loader/datapath/handover.h"
 #include "loader/datapath/map_director.h"
+#include "loader/datapath/vlans.h"
+#include "loader/net/devices.h"
+#include "loader/net/forwarding.h"
 #include "loader/net/netns.h"
 #include "maps/step.h"
 
@@ -69,18 +73,136 @@ uint64_t MapBytes(int map_fd) {
   return 0;
 }
 
-// The kernel resolves the neighbours and sends what the fast path leaves to it,
-// if it forwards at all.
-std::string ForwardingWarning(const std::string& device) {
-  std::ifstream setting(
-      absl::StrCat("/proc/sys/net/ipv4/conf/", device, "/forwarding"));
-  std::string value;
-  if (!std::getline(setting, value) || value != "0") return "";
-  return "IPv4 forwarding is off, nothing will be balanced: "
-         "sysctl -w net.ipv4.ip_forward=1";
+void AddWarning(DeviceView& device, absl::string_view warning) {
+  if (warning.empty()) return;
+  absl::StrAppend(&device.warning, device.warning.empty() ? "" : "; ", warning);
+}
+
+std::set<uint32_t> IndexesOf(const std::vector<DeviceView>& devices) {
+  std::set<uint32_t> indexes;
+  for (const DeviceView& device : devices)
+    if (device.ifindex != 0) indexes.insert(device.ifindex);
+  return indexes;
 }
 
 }  // namespace
+
+bool PinnedHost::HasV6Services() const {
+  auto pin = instance_.OpenPin("services");
+  if (!pin.ok()) return false;
+  auto services =
+      HashMap<xlvs_service_key, xlvs_service>::Open(*std::move(pin));
+  if (!services.ok()) return false;
+  const auto entries = services->Entries();
+  return entries.ok() &&
+         std::any_of(entries->begin(), entries->end(), [](const auto& entry) {
+           return !IpAddr(entry.first.vaddr).is_v4();
+         });
+}
+
+void PinnedHost::AddForwardingWarnings(DeviceView& device) const {
+  AddWarning(device, ForwardingWarning(device.name, Family::kV4));
+  if (HasV6Address(device.ifindex) || HasV6Services())
+    AddWarning(device, ForwardingWarning(device.name, Family::kV6));
+}
+
+// Without TC programs all goes on, but the first packets to a real server whose
+// MAC address is unknown are lost, and one that is the director itself cannot
+// answer.
+void PinnedHost::AttachHandover(std::vector<DeviceView>& devices) const {
+  const auto handover = Handover::Open(instance_);
+  for (DeviceView& device : devices) {
+    const absl::Status status =
+        handover.ok() ? handover->AttachTo(device.name, device.ifindex)
+                      : handover.status();
+    if (!status.ok()) AddWarning(device, NoHandover(status.message()));
+  }
+}
+
+std::string PinnedHost::NoHandover(absl::string_view why) {
+  return absl::StrCat(
+      "no TC programs (", why,
+      "): first packets by -g and -i to real servers whose MAC address is "
+      "unknown are lost, and real servers on this host do not work with -m");
+}
+
+absl::Status PinnedHost::DetachHandover(
+    const std::vector<DeviceView>& devices) const {
+  XLVS_ASSIGN_OR_RETURN(const Handover handover, Handover::Open(instance_));
+  XLVS_RETURN_IF_ERROR(handover.Allow(false));
+  for (const DeviceView& device : devices)
+    handover.DetachFrom(device.name, device.ifindex);
+  return absl::OkStatus();
+}
+
+// What a killed attach left: it enters a device as a way out before all else,
+// and pins its link at the very end.
+absl::Status PinnedHost::ForgetUnfinished() const {
+  XLVS_ASSIGN_OR_RETURN(const auto attached, Devices());
+  const std::set<uint32_t> known = IndexesOf(attached);
+  XLVS_ASSIGN_OR_RETURN(UniqueFd pin, instance_.OpenPin("devices"));
+  auto ways_out = HashMap<uint32_t, uint32_t>::Open(std::move(pin));
+  if (!ways_out.ok()) return ways_out.status();
+  XLVS_ASSIGN_OR_RETURN(const auto entries, ways_out->Entries());
+  for (const auto& [ifindex, same] : entries) {
+    if (known.contains(ifindex)) continue;
+    char name[IF_NAMESIZE] = "";
+    if (if_indextoname(ifindex, name) != nullptr)
+      XLVS_RETURN_IF_ERROR(DetachHandover({{.name = name,
+                                            .ifindex = ifindex,
+                                            .mode = {},
+                                            .warning = "",
+                                            .vlans = {}}}));
+    XLVS_RETURN_IF_ERROR(ways_out->Erase(ifindex));
+  }
+  return absl::OkStatus();
+}
+
+// After the attached devices changed, or what stands on them.
+absl::Status PinnedHost::FollowDevices() const {
+  XLVS_ASSIGN_OR_RETURN(const auto attached, Devices());
+  XLVS_RETURN_IF_ERROR(WriteVlans(attached));
+  XLVS_ASSIGN_OR_RETURN(const Handover handover, Handover::Open(instance_));
+  const std::set<uint32_t> indexes = IndexesOf(attached);
+  return handover.Allow(
+      !indexes.empty() &&
+      std::all_of(indexes.begin(), indexes.end(),
+                  [&](uint32_t ifindex) { return handover.IsOn(ifindex); }));
+}
+
+absl::Status PinnedHost::WriteVlans(
+    const std::vector<DeviceView>& attached) const {
+  XLVS_ASSIGN_OR_RETURN(const auto devices, ListDevices());
+  XLVS_ASSIGN_OR_RETURN(UniqueFd pin, instance_.OpenPin("links"));
+  auto links = LinkMap::Open(std::move(pin));
+  if (!links.ok()) return links.status();
+  return WriteLinks(VlansOn(devices, IndexesOf(attached)), *links);
+}
+
+// For `xlvs status`.
+absl::Status PinnedHost::Describe(std::vector<DeviceView>& devices) const {
+  XLVS_ASSIGN_OR_RETURN(const Handover handover, Handover::Open(instance_));
+  XLVS_ASSIGN_OR_RETURN(const auto present, ListDevices());
+  const auto links = VlansOn(present, IndexesOf(devices));
+  for (DeviceView& device : devices) {
+    if (device.ifindex == 0) continue;
+    AddForwardingWarnings(device);
+    if (!handover.IsOn(device.ifindex))
+      AddWarning(device, NoHandover("detach and attach the device"));
+    for (const NetworkDevice& other : present)
+      if (const auto link = links.find(other.ifindex);
+          link != links.end() && link->second.ifindex == device.ifindex)
+        device.vlans.push_back({.name = other.name,
+                                .ifindex = other.ifindex,
+                                .tags = TagsText(link->second)});
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> PinnedHost::IsHere(const xlvs_meta& meta) {
+  XLVS_ASSIGN_OR_RETURN(const uint64_t cookie, NetnsCookie());
+  return cookie == meta.netns_cookie;
+}
 
 absl::Status PinnedHost::EnsureInstance(const AttachOptions& options) {
   if (!instance_.Exists()) {
@@ -96,8 +218,8 @@ absl::Status PinnedHost::EnsureInstance(const AttachOptions& options) {
   XLVS_RETURN_IF_ERROR(CheckSize("--dests", options.dests, meta.dests));
   XLVS_RETURN_IF_ERROR(
       CheckSize("--count-batch", options.count_batch, meta.config.count_batch));
-  XLVS_ASSIGN_OR_RETURN(const uint64_t cookie, NetnsCookie());
-  if (cookie != meta.netns_cookie)
+  XLVS_ASSIGN_OR_RETURN(const bool here, IsHere(meta));
+  if (!here)
     return absl::FailedPreconditionError(absl::StrCat(
         "director '", instance_.name(),
         "' belongs to another network namespace; give this one another name "
@@ -130,7 +252,9 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::CheckDevices(
     devices.push_back({.name = name,
                        .ifindex = *ifindex,
                        .mode = AttachMode::kNative,
-                       .warning = ForwardingWarning(name)});
+                       .warning = "",
+                       .vlans = {}});
+    AddForwardingWarnings(devices.back());
   }
   return devices;
 }
@@ -205,7 +329,10 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
   absl::Cleanup remove_new = [&] {
     if (!existed) (void)instance_.Remove();
   };
+  XLVS_RETURN_IF_ERROR(ForgetUnfinished());
   XLVS_ASSIGN_OR_RETURN(const AttachMode mode, ModeFor(options.mode));
+  // Not by devices that have no TC programs yet.
+  XLVS_RETURN_IF_ERROR(DetachHandover({}));
   auto links = AttachAll(
       devices, mode == AttachMode::kGeneric ? mode : AttachMode::kNative);
   // Only what a driver can't do at all is done without it: for any other
@@ -213,8 +340,12 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::Attach(
   if (mode == AttachMode::kAuto && absl::IsUnimplemented(links.status()))
     links = AttachAll(devices, AttachMode::kGeneric);
   if (!links.ok()) return links.status();
+  AttachHandover(devices);
+  absl::Cleanup detach = [&] { (void)DetachHandover(devices); };
   XLVS_RETURN_IF_ERROR(PinAll(devices, *links));
+  std::move(detach).Cancel();
   std::move(remove_new).Cancel();
+  XLVS_RETURN_IF_ERROR(FollowDevices());
   return devices;
 }
 
@@ -237,12 +368,20 @@ absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
         return absl::FailedPreconditionError(
             absl::StrCat("detach --purge: ", device.name,
                          " is attached too; name it as well, or none"));
+    XLVS_RETURN_IF_ERROR(DetachHandover(attached));
+    XLVS_RETURN_IF_ERROR(ForgetUnfinished());
     return instance_.Remove();
   }
   for (const std::string& device : devices) {
     const std::string pin = Instance::LinkPin(device);
     XLVS_ASSIGN_OR_RETURN(const UniqueFd link, instance_.OpenPin(pin));
     const auto state = ReadLink(link.get());
+    XLVS_RETURN_IF_ERROR(
+        DetachHandover({{.name = device,
+                         .ifindex = state.ok() ? state->ifindex : 0,
+                         .mode = {},
+                         .warning = "",
+                         .vlans = {}}}));
     if (unlink(instance_.PathOf(pin).c_str()) != 0)
       return ErrnoStatus(errno, absl::StrCat("detach ", device));
     // Held by us still: the device goes from the ways out first.
@@ -250,7 +389,7 @@ absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
     if (state.ok() && ways_out.ok())
       (void)bpf_map_delete_elem(ways_out->get(), &state->ifindex);
   }
-  return absl::OkStatus();
+  return FollowDevices();
 }
 
 absl::StatusOr<std::vector<DeviceView>> PinnedHost::Devices() const {
@@ -264,7 +403,8 @@ absl::StatusOr<std::vector<DeviceView>> PinnedHost::Devices() const {
     views.push_back({.name = device,
                      .ifindex = state.ifindex,
                      .mode = state.mode,
-                     .warning = ForwardingWarning(device)});
+                     .warning = "",
+                     .vlans = {}});
   }
   return views;
 }
@@ -278,6 +418,7 @@ absl::StatusOr<StatusView> PinnedHost::Status() {
   view.instance = instance_.name();
   view.pin_path = instance_.path();
   XLVS_ASSIGN_OR_RETURN(view.devices, Devices());
+  XLVS_RETURN_IF_ERROR(Describe(view.devices));
   view.services = director->services_in_use();
   view.services_max = meta.services;
   view.dests = director->dests_in_use();
@@ -291,9 +432,7 @@ absl::StatusOr<StatusView> PinnedHost::Status() {
 
   XLVS_ASSIGN_OR_RETURN(const auto pins, instance_.Pins());
   for (const std::string& pin : pins) {
-    if (pin == "program" || pin == "arm" ||
-        !Instance::DeviceOfLinkPin(pin).empty())
-      continue;
+    if (!Instance::IsMapPin(pin)) continue;
     XLVS_ASSIGN_OR_RETURN(const UniqueFd map, instance_.OpenPin(pin));
     const uint64_t bytes = MapBytes(map.get());
     view.memory_bytes += bytes;
@@ -326,6 +465,14 @@ absl::StatusOr<std::unique_ptr<Director>> PinnedHost::Open(bool for_writing) {
   if (for_writing) {
     XLVS_RETURN_IF_ERROR(CheckPrivilege());
     XLVS_ASSIGN_OR_RETURN(lock, instance_.Lock());
+    XLVS_ASSIGN_OR_RETURN(const xlvs_meta meta, instance_.CheckedMeta());
+    XLVS_ASSIGN_OR_RETURN(const bool here, IsHere(meta));
+    if (!here)
+      return absl::FailedPreconditionError(absl::StrCat(
+          "director '", instance_.name(),
+          "' belongs to another network namespace: change it there, where its "
+          "devices and routes are (nsenter --net=/run/netns/NAME)"));
+    XLVS_RETURN_IF_ERROR(FollowDevices());
   }
   auto director = MapDirector::Open(instance_, for_writing, std::move(lock));
   if (!director.ok()) return director.status();

@@ -32,6 +32,8 @@ class PinnedHost : public Host {
   // Makes the instance if there is none; checks that the sizes asked for are
   // those that it has.
   absl::Status EnsureInstance(const AttachOptions& options);
+  // Whether its devices are in the namespace that this process is in.
+  static absl::StatusOr<bool> IsHere(const xlvs_meta& meta);
   // The one mode of all its devices: a native program cannot send out of a
   // device that has only generic XDP.
   absl::StatusOr<AttachMode> ModeFor(AttachMode asked) const;
@@ -40,7 +42,18 @@ class PinnedHost : public Host {
       std::vector<DeviceView>& devices, AttachMode mode) const;
   absl::Status PinAll(const std::vector<DeviceView>& devices,
                       const std::vector<UniqueFd>& links) const;
+  // Those attached, without warnings and VLAN devices.
   absl::StatusOr<std::vector<DeviceView>> Devices() const;
+  absl::Status Describe(std::vector<DeviceView>& devices) const;
+
+  bool HasV6Services() const;
+  void AddForwardingWarnings(DeviceView& device) const;
+  void AttachHandover(std::vector<DeviceView>& devices) const;
+  absl::Status DetachHandover(const std::vector<DeviceView>& devices) const;
+  static std::string NoHandover(absl::string_view why);
+  absl::Status ForgetUnfinished() const;
+  absl::Status FollowDevices() const;
+  absl::Status WriteVlans(const std::vector<DeviceView>& attached) const;
 
   Instance instance_;
 };

@@ -34,12 +34,20 @@ struct AttachOptions {
   uint32_t count_batch = 0;  // default 1 up to 8 CPUs, 8 above
 };
 
+struct VlanView {
+  std::string name;
+  uint32_t ifindex = 0;
+  std::string tags;  // "vlan 100", "vlan 802.1ad 100 vlan 200"
+};
+
 struct DeviceView {
   std::string name;
   uint32_t ifindex = 0;  // 0: the device is gone
   AttachMode mode = AttachMode::kNative;
-  // What keeps it from working well, a sentence; mostly empty.
+  // What keeps it from working well, a sentence or more; mostly empty.
   std::string warning;
+  // The VLAN devices on it whose frames are balanced too.
+  std::vector<VlanView> vlans;
 };
 
 struct EndingView {

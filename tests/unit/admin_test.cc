@@ -119,8 +119,8 @@ StatusView Example() {
   StatusView status;
   status.instance = "xlvs";
   status.pin_path = "/sys/fs/bpf/xlvs";
-  status.devices = {{"eth0", 2, AttachMode::kNative, ""},
-                    {"eth1", 0, AttachMode::kGeneric, ""}};
+  status.devices = {{"eth0", 2, AttachMode::kNative, "", {}},
+                    {"eth1", 0, AttachMode::kGeneric, "", {}}};
   status.services = 2;
   status.services_max = 4096;
   status.dests = 3;
@@ -174,6 +174,20 @@ TEST(Status, RepeatsWarnings) {
               HasSubstr("devices   eth0 (native)\n"
                         "          warning: tx checksums are on\n"
                         "          eth1 "));
+}
+
+TEST(Status, ShowsVlanDevicesUnderTheirDevice) {
+  FakeHost host;
+  host.status = Example();
+  host.status.devices[0].vlans = {{"eth0.100", 7, "vlan 100"}};
+  EXPECT_THAT(Call(host, "xlvs status").out,
+              HasSubstr("devices   eth0 (native)\n"
+                        "          eth0.100 (vlan 100)\n"
+                        "          eth1 "));
+  const auto json = nlohmann::json::parse(Call(host, "xlvs status --json").out);
+  EXPECT_EQ(json["devices"][0]["vlans"][0]["name"], "eth0.100");
+  EXPECT_EQ(json["devices"][0]["vlans"][0]["tags"], "vlan 100");
+  EXPECT_EQ(json["devices"][1]["vlans"], nlohmann::json::array());
 }
 
 TEST(Status, ShowsZerosWhenAsked) {
