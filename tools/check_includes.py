@@ -35,9 +35,14 @@ RULES = [
         NO_BPF,
     ),
     (
+        "loader/real/",
+        ("loader/base/", "loader/net/", "loader/model/", "loader/real/"),
+        NO_BPF,
+    ),
+    (
         "loader/cli/",
         ("loader/base/", "loader/net/", "loader/model/", "loader/schedule/",
-         "loader/cli/"),
+         "loader/real/", "loader/cli/"),
         NO_BPF,
     ),
     (

@@ -13,6 +13,7 @@
 
 #include "loader/model/host.h"
 #include "loader/model/service.h"
+#include "loader/real/setup.h"
 
 namespace xlvs {
 
@@ -88,10 +89,17 @@ struct ShowStatus {
   bool all = false;  // endings that no packet met, too
 };
 
+// What a real server needs: shown as a script, done, or taken back.
+enum class RealAction { kPrint, kApply, kUndo };
+struct SetUpReal {
+  RealAction action = RealAction::kPrint;
+  RealSetup setup;  // not of kUndo
+};
+
 using Command =
     std::variant<AddService, EditService, DeleteService, Clear, AddDest,
                  EditDest, DeleteDest, Zero, SetTimeouts, List, Save, Restore,
-                 Help, Version, Attach, Detach, ShowStatus>;
+                 Help, Version, Attach, Detach, ShowStatus, SetUpReal>;
 
 // ipvsadm's exit codes. Scripts test them, so ours are the same.
 enum ExitCode : int {

@@ -19,6 +19,17 @@ Set up, look, take down:
   xlvs detach --purge      forget configuration and connections, too
   N is a number: 1000000, 64k, 1M. The sizes are fixed by the first attach.
 
+On a real server, which needs no director of its own:
+  xlvs real-setup dr  VIP... [--device DEV]
+  xlvs real-setup tun VIP... --director ADDR[,ADDR...] (--device DEV|--kernel)
+                      [--tun-type ipip|gue|gre] [--tun-port PORT] [--tun-csum]
+                      [--mtu N]
+  xlvs real-setup nat [VIP...] --director ADDR [--device DEV]
+  shows what it needs to be behind -g, -i or -m, as a script. VIP is a service's
+  address. --kernel: tunnel devices instead of xlvs decap.
+    --apply                does it; twice is fine; all or nothing
+  xlvs real-setup --undo   takes back what --apply did, old settings included
+
 Balance, with the commands of ipvsadm:
   xlvs -A -t 192.0.2.1:80 -s rr
   xlvs -a -t 192.0.2.1:80 -r 10.0.0.11:8080 -m

@@ -20,6 +20,9 @@
 #include "loader/cli/names.h"
 #include "loader/cli/print.h"
 #include "loader/cli/program.h"
+#include "loader/cli/real_setup.h"
+#include "loader/real/apply.h"
+#include "loader/real/machine.h"
 
 namespace xlvs {
 namespace {
@@ -71,6 +74,7 @@ class Runner {
   int operator()(const Attach& command);
   int operator()(const Detach& command);
   int operator()(const ShowStatus& command);
+  int operator()(const SetUpReal& command);
 
  private:
   int RunSaveWrapper();
@@ -120,6 +124,7 @@ int Runner::Run() {
 Parsed Runner::Parse() const {
   if (program_.personality == Personality::kXlvs && args_.size() > 1) {
     if (args_[1] == "help") return Command(Help{});
+    if (args_[1] == kRealSetupWord) return ParseRealSetup(program_, args_);
     if (IsAdminWord(args_[1])) return ParseAdmin(program_, args_);
   }
   return ParseIpvsadm(program_, args_);
@@ -393,6 +398,23 @@ int Runner::operator()(const ShowStatus& command) {
   else
     PrintStatus(*status, command.all, out_);
   return status->devices.empty() ? kExitRefused : kExitOk;
+}
+
+int Runner::operator()(const SetUpReal& command) {
+  if (command.action == RealAction::kPrint) {
+    out_ << ScriptOf(command.setup);
+    return kExitOk;
+  }
+  auto machine = RealMachine::Open();
+  if (!machine.ok()) return SayStatus(machine.status(), kExitRefused);
+  const bool undo = command.action == RealAction::kUndo;
+  const auto lines =
+      undo ? UndoSetup(*machine) : ApplySetup(command.setup, *machine);
+  if (!lines.ok()) return SayStatus(lines.status(), kExitRefused);
+  for (const std::string& line : *lines) out_ << line << '\n';
+  if (lines->empty())
+    out_ << (undo ? "nothing to take back\n" : "all is so already\n");
+  return kExitOk;
 }
 
 }  // namespace
