@@ -368,10 +368,12 @@ absl::Status PinnedHost::Detach(const std::vector<std::string>& devices,
         return absl::FailedPreconditionError(
             absl::StrCat("detach --purge: ", device.name,
                          " is attached too; name it as well, or none"));
-    XLVS_RETURN_IF_ERROR(DetachHandover(attached));
-    XLVS_RETURN_IF_ERROR(ForgetUnfinished());
+    // Maps of another layout, which have none, must go all the same.
+    (void)DetachHandover(attached);
+    (void)ForgetUnfinished();
     return instance_.Remove();
   }
+  XLVS_RETURN_IF_ERROR(instance_.CheckedMeta().status());
   for (const std::string& device : devices) {
     const std::string pin = Instance::LinkPin(device);
     XLVS_ASSIGN_OR_RETURN(const UniqueFd link, instance_.OpenPin(pin));

@@ -9,8 +9,9 @@ begin --detached
 
 pins=/sys/fs/bpf/$XLVS_INSTANCE
 programs() {
-  director tc filter show dev "$1" "$2" | grep -oE ' name (xlvs|other)_[a-z_]+' |
-    awk '{print $2}' | sort | xargs
+  director tc filter show dev "$1" "$2" |
+    awk '{for (i = 1; i < NF; i++) if ($i == "name") print $(i + 1)}' |
+    sort | xargs
 }
 has_clsact() { director tc qdisc show dev "$1" | grep -q clsact; }
 may_hand_over() {
@@ -62,6 +63,25 @@ is "by one program" "$(programs eth0 ingress)" xlvs_handover
 rm "$pins/link:eth0"
 x detach --purge
 is "and purge removes it" "$(programs eth0 ingress)" ''
+
+start=${EPOCHREALTIME/[.,]/}
+x attach eth0 --conns 20000 >/dev/null
+took=$((${EPOCHREALTIME/[.,]/} - start))
+x detach --purge
+left=''
+killed=0
+for ((round = 0; round < 20; round++)); do
+  us=$((RANDOM * took / 32768 + 500))
+  rc=0
+  director timeout -s KILL "$(printf '%d.%06d' $((us / 1000000)) \
+    $((us % 1000000)))" "$xlvs" attach eth0 --conns 20000 >/dev/null 2>&1 ||
+    rc=$?
+  ((rc != 137)) || killed=$((killed + 1))
+  [[ ! -d $pins ]] || x detach --purge || left+=" $round: no purge"
+  left+=$(programs eth0 ingress)$(programs eth0 egress)
+done
+is "attach killed anywhere ($killed of 20 times) leaves no filter after purge" \
+  "$left" ''
 
 x attach eth0 --conns 20000 >/dev/null
 service rr 1
