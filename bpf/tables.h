@@ -10,10 +10,12 @@
 #define XLVS_BPF_TABLES_H
 
 #include "bpf/lib/packet.h"
+#include "bpf/lib/scratch.h"
 #include "maps/clock.h"
 #include "maps/config.h"
 #include "maps/conn.h"
 #include "maps/dest.h"
+#include "maps/fragment.h"
 #include "maps/local.h"
 #include "maps/nexthop.h"
 #include "maps/pool.h"
@@ -140,6 +142,14 @@ struct {
   __uint(max_entries, XLVS_VLANS);
 } xlvs_vlans SEC(".maps");
 
+/* Packets write and read; the least recently used make room. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __type(key, struct xlvs_fragment_key);
+  __type(value, struct xlvs_fragment_ports);
+  __uint(max_entries, XLVS_FRAGMENTS);
+} xlvs_fragments SEC(".maps");
+
 /* By interface index of a VLAN device. The CLI writes; packets read. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -185,6 +195,14 @@ struct {
   __type(value, struct xlvs_icmp_budget);
   __uint(max_entries, 1);
 } xlvs_icmp SEC(".maps");
+
+/* Each CPU its own, for the moment. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __type(key, __u32);
+  __type(value, struct xlvs_scratch);
+  __uint(max_entries, 1);
+} xlvs_scratch SEC(".maps");
 
 /* By interface index: the devices that we are attached to, and so may send
  * from. The CLI writes. */

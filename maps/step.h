@@ -11,42 +11,62 @@
 
 #include "maps/layout.h"
 
-#define XLVS_STEPS(X)                                                         \
-  X(tx_client_to_dest, TX, "to a real server, out of the same interface")     \
-  X(tx_dest_to_client, TX, "to a client, out of the same interface")          \
-  X(redirect_client_to_dest, REDIRECT, "to a real server, another interface") \
-  X(redirect_dest_to_client, REDIRECT, "to a client, another interface")      \
-  X(tx_icmp_port_unreach, TX, "answered: service has no usable real server")  \
-  X(tx_icmp_ttl_exceeded, TX, "answered: TTL ended here")                     \
-  X(tx_icmp_host_unreach, TX, "answered: no route to the real server")        \
-  X(tx_icmp_frag_needed, TX, "answered: too big for the way, DF set")         \
-  X(pass_no_services, PASS, "no service is configured")                       \
-  X(pass_not_ip, PASS, "not IPv4 (ARP, ...)")                                 \
-  X(pass_ipv6, PASS, "IPv6")                                                  \
-  X(pass_vlan, PASS, "VLAN tag")                                              \
-  X(pass_truncated, PASS, "shorter than its headers say")                     \
-  X(pass_malformed, PASS, "malformed IP header")                              \
-  X(pass_ip_options, PASS, "IP options")                                      \
-  X(pass_fragment, PASS, "fragment")                                          \
-  X(pass_protocol, PASS, "neither TCP nor UDP")                               \
-  X(pass_not_ours, PASS, "neither to a service nor from a real server")       \
-  X(pass_not_unicast, PASS, "frame is not addressed to this host")            \
-  X(pass_no_service, PASS, "to a service's address, at another port")         \
-  X(pass_no_conn, PASS, "TCP without SYN and without connection")             \
-  X(pass_reply_no_conn, PASS, "from a real server, without connection")       \
-  X(pass_source_port_20, PASS, "active FTP data, never scheduled")            \
-  X(pass_neighbour, PASS, "kernel resolves the real server's MAC address")    \
-  X(pass_neighbour_check, PASS,                                               \
-    "kernel confirms the real server's MAC address")                          \
-  X(pass_route, PASS, "kernel routes it: local, no route, other device")      \
-  X(pass_reply_ttl, PASS, "reply's TTL ends here, kernel answers")            \
-  X(pass_reply_route, PASS, "kernel routes the reply (no way to the client)") \
-  X(pass_too_big, PASS, "too big for the way, kernel fragments or answers")   \
-  X(drop_dest_removed, DROP, "its real server was removed")                   \
-  X(drop_table_full, DROP, "connection table full")                           \
-  X(drop_table_busy, DROP, "lost the race for a slot too often")              \
-  X(drop_icmp_rate, DROP, "would be answered, but too many were")             \
-  X(drop_icmp_failed, DROP, "would be answered, but the frame allows none")   \
+#define XLVS_STEPS(X)                                                          \
+  X(tx_client_to_dest, TX, "to a real server, out of the same interface")      \
+  X(tx_dest_to_client, TX, "to a client, out of the same interface")           \
+  X(tx_error_to_dest, TX, "ICMP error to a real server, same interface")       \
+  X(tx_error_to_client, TX, "ICMP error to a client, same interface")          \
+  X(redirect_client_to_dest, REDIRECT, "to a real server, another interface")  \
+  X(redirect_dest_to_client, REDIRECT, "to a client, another interface")       \
+  X(redirect_error_to_dest, REDIRECT,                                          \
+    "ICMP error to a real server, another interface")                          \
+  X(redirect_error_to_client, REDIRECT,                                        \
+    "ICMP error to a client, another interface")                               \
+  X(tx_icmp_port_unreach, TX, "answered: service has no usable real server")   \
+  X(tx_icmp_ttl_exceeded, TX, "answered: TTL ended here")                      \
+  X(tx_icmp_host_unreach, TX, "answered: no route to the real server")         \
+  X(tx_icmp_frag_needed, TX, "answered: too big for the way")                  \
+  X(pass_no_services, PASS, "no service is configured")                        \
+  X(pass_not_ip, PASS, "neither IPv4 nor IPv6 (ARP, ...)")                     \
+  X(pass_vlan, PASS, "more than two VLAN tags")                                \
+  X(pass_truncated, PASS, "shorter than its headers say")                      \
+  X(pass_malformed, PASS, "malformed IP header")                               \
+  X(pass_extensions, PASS, "more IPv6 extension headers than we read")         \
+  X(pass_fragment, PASS, "fragment of which we forwarded no first")            \
+  X(pass_protocol, PASS, "neither TCP, UDP nor SCTP")                          \
+  X(pass_not_ours, PASS, "neither to a service nor from a real server")        \
+  X(pass_not_unicast, PASS, "frame is not addressed to this host")             \
+  X(pass_martian, PASS, "impossible source address, kernel drops it")          \
+  X(pass_icmp, PASS, "ICMP, no error: the host answers")                       \
+  X(pass_icmp_no_conn, PASS, "ICMP error about no connection of ours")         \
+  X(pass_no_service, PASS, "to a service's address, at another port")          \
+  X(pass_no_conn, PASS,                                                        \
+    "first packet begins no connection (TCP: SYN, SCTP: INIT)")                \
+  X(pass_reply_no_conn, PASS, "from a real server, without connection")        \
+  X(pass_source_port_20, PASS, "active FTP data, never scheduled")             \
+  X(pass_local, PASS, "the real server is this host")                          \
+  X(pass_neighbour, PASS, "kernel resolves the real server's MAC address")     \
+  X(pass_neighbour_check, PASS,                                                \
+    "kernel confirms the real server's MAC address")                           \
+  X(pass_route, PASS, "kernel sends it: other device")                         \
+  X(pass_reply_ttl, PASS, "reply's TTL ends here, kernel answers")             \
+  X(pass_reply_route, PASS, "kernel routes the reply (no way to the client)")  \
+  X(pass_too_big, PASS, "too big for the way, kernel fragments or answers")    \
+  X(drop_v4_mapped, DROP, "IPv6 with a v4-mapped address")                     \
+  X(drop_ip_checksum, DROP, "new connection, IPv4 header checksum wrong")      \
+  X(drop_icmp_checksum, DROP, "ICMP error about a connection, checksum wrong") \
+  X(drop_dest_removed, DROP, "its real server was removed")                    \
+  X(drop_table_full, DROP, "connection table full")                            \
+  X(drop_table_busy, DROP, "lost the race for a slot too often")               \
+  X(drop_icmp_rate, DROP, "would be answered, but too many were")              \
+  X(drop_icmp_failed, DROP, "would be answered, but may not or can't be")      \
+  X(drop_neighbour, DROP,                                                      \
+    "MAC address unknown, and kernel can't be asked to send it")               \
+  X(drop_too_big, DROP, "too big for the tunnel or route, and DF is not set")  \
+  X(drop_no_headroom, DROP, "no room before the frame for a header")           \
+  X(drop_tunnel_source, DROP, "no own address to send the tunnel packet from") \
+  X(drop_sctp_fragment, DROP, "SCTP fragment whose checksum NAT can't mend")   \
+  X(drop_dest_loopback, DROP, "real server is a loopback address")             \
   X(drop_internal, DROP, "a map entry is missing: report this")
 
 enum xlvs_step {
@@ -54,7 +74,10 @@ enum xlvs_step {
   XLVS_STEPS(XLVS_X)
 #undef XLVS_X
       XLVS_STEP_max,
-  XLVS_STEP_next = XLVS_STEP_max, /* not an ending: go on */
+  /* Not endings: */
+  XLVS_STEP_next = XLVS_STEP_max, /* go on */
+  XLVS_STEP_other_shape,          /* the other program has to look */
+  
 };
 
 struct xlvs_step_counters {

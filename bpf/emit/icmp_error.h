@@ -1,37 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Turns a client's packet into the ICMP error that answers it, sent from the
- * service's address as IPVS does through the kernel's icmp_send: up to 576
- * bytes, TOS 0xc0 (RFC 1812, 4.3.2.3), TTL 64, the packet quoted as it came. At
- * most XLVS_ICMP_PER_TICK a tick and CPU. */
+ * service's address as IPVS does through the kernel's icmp_send and
+ * icmpv6_send: up to 576 bytes (IPv6: 1280), TOS 0xc0 (RFC 1812, 4.3.2.3), TTL
+ * 64, the packet quoted as it came. At most XLVS_ICMP_PER_TICK a tick and CPU.
+ */
 #ifndef XLVS_BPF_EMIT_ICMP_ERROR_H
 #define XLVS_BPF_EMIT_ICMP_ERROR_H
 
-#include "bpf/lib/csum.h"
-#include "bpf/lib/packet.h"
+#include "bpf/lib/cursor.h"
+#include "bpf/lib/icmp.h"
+#include "bpf/lib/l3.h"
+#include "bpf/lib/sum.h"
 #include "bpf/tables.h"
+#include "maps/step.h"
 
 #define XLVS_ICMP_PER_TICK \
   125 /* 1,000 a second, as net.ipv4.icmp_msgs_per_sec */
-#define XLVS_ICMP_BYTES_MAX 576
-
-/* RFC 792. <linux/icmp.h> would pull in half of the C library. */
-struct xlvs_icmp_header {
-  __u8 type;
-  __u8 code;
-  __be16 checksum;
-  __be16 unused;
-  __be16 mtu; /* RFC 1191, only with XLVS_ICMP_FRAG_NEEDED */
-};
-#define XLVS_ICMP_DEST_UNREACH 3
-#define XLVS_ICMP_HOST_UNREACH 1
-#define XLVS_ICMP_PORT_UNREACH 3
-#define XLVS_ICMP_FRAG_NEEDED 4
-#define XLVS_ICMP_TIME_EXCEEDED 11
-
-#define XLVS_ICMP_HEADERS \
-  (sizeof(struct iphdr) + sizeof(struct xlvs_icmp_header))
-#define XLVS_QUOTED_MAX (XLVS_ICMP_BYTES_MAX - (int)XLVS_ICMP_HEADERS)
 
 static __always_inline bool xlvs_icmp_allowed(__u32 now_ticks) {
   struct xlvs_icmp_budget* budget = XLVS_ONLY(xlvs_icmp);
@@ -43,87 +28,86 @@ static __always_inline bool xlvs_icmp_allowed(__u32 now_ticks) {
   return budget->sent++ < XLVS_ICMP_PER_TICK;
 }
 
-/* The one's complement sum of the ICMP message, which ends with the frame. A
- * function of its own, so that its bounds checks do not confuse the caller's.
- */
-__noinline __u32 xlvs_sum_icmp(struct xdp_md* ctx) {
-  const void* end = (const void*)(long)ctx->data_end;
-  const __u16* word = (const void*)(long)ctx->data + sizeof(struct ethhdr) +
-                      sizeof(struct iphdr);
-  __u32 sum = 0; /* 288 words of 16 bits: no overflow */
-  for (int i = 0; i < XLVS_ICMP_BYTES_MAX / 2; i++, word++) {
-    if ((const void*)(word + 1) > end) break;
-    sum += *word;
+/* Type, code and MTU for an ending. */
+static __always_inline struct xlvs_icmp_header xlvs_icmp_for(
+    enum xlvs_step step, enum xlvs_l3 l3, __u32 mtu) {
+  const bool v4 = l3 == XLVS_V4;
+  struct xlvs_icmp_header icmp = {};
+  switch (step) {
+    case XLVS_STEP_tx_icmp_ttl_exceeded:
+      icmp.type = v4 ? XLVS_ICMP_TIME_EXCEEDED : XLVS_ICMPV6_TIME_EXCEEDED;
+      break;
+    case XLVS_STEP_tx_icmp_host_unreach:
+      icmp.type = v4 ? XLVS_ICMP_UNREACH : XLVS_ICMPV6_UNREACH;
+      icmp.code = v4 ? XLVS_ICMP_HOST : XLVS_ICMPV6_ADDRESS;
+      break;
+    case XLVS_STEP_tx_icmp_frag_needed:
+      icmp.type = v4 ? XLVS_ICMP_UNREACH : XLVS_ICMPV6_TOO_BIG;
+      icmp.code = v4 ? XLVS_ICMP_FRAG_NEEDED : 0;
+      icmp.rest = bpf_htonl(mtu);
+      break;
+    default:
+      icmp.type = v4 ? XLVS_ICMP_UNREACH : XLVS_ICMPV6_UNREACH;
+      icmp.code = v4 ? XLVS_ICMP_PORT : XLVS_ICMPV6_PORT;
   }
-  const __u8* odd = (const __u8*)word;
-  if ((const void*)(odd + 1) <= end) sum += *odd;
-  return sum;
+  return icmp;
 }
 
-static __always_inline __u16 xlvs_ip_check(const struct iphdr* ip) {
-  const __u16* word = (const __u16*)ip;
-  __u64 sum = 0;
-  for (__u32 i = 0; i < sizeof(*ip) / 2; i++) sum += word[i];
-  return xlvs_csum_fold(sum);
+/* Copies the frame's header, `bytes` long, to the new start, turned round. */
+static __always_inline bool xlvs_turn_l2(struct xdp_md* ctx, __u32 from,
+                                         __u32 bytes) {
+  const struct ethhdr* old = xlvs_at(ctx, from, sizeof(*old));
+  struct ethhdr* eth = xlvs_at(ctx, 0, sizeof(*eth));
+  if (!old || !eth) return false;
+  struct ethhdr turned = {.h_proto = old->h_proto};
+  __builtin_memcpy(turned.h_dest, old->h_source, ETH_ALEN);
+  __builtin_memcpy(turned.h_source, old->h_dest, ETH_ALEN);
+  *eth = turned;
+  XLVS_UNROLL
+  for (int i = 0; i < XLVS_VLAN_TAGS; i++) {
+    const __u32 at = sizeof(*eth) + i * sizeof(struct xlvs_vlan_header);
+    if (bytes <= at) break;
+    const struct xlvs_vlan_header* old_tag =
+        xlvs_at(ctx, from + at, sizeof(*old_tag));
+    struct xlvs_vlan_header* tag = xlvs_at(ctx, at, sizeof(*tag));
+    if (!old_tag || !tag) return false;
+    const struct xlvs_vlan_header copy = *old_tag;
+    *tag = copy;
+  }
+  return true;
 }
 
-/* Rewrites the frame in place. `mtu` only for "fragmentation needed". Returns
+/* Rewrites the frame in place. `mtu` only of tx_icmp_frag_needed. Returns
  * `step`, or the drop that it became. */
 __noinline int xlvs_icmp_error(struct xdp_md* ctx,
                                const struct xlvs_packet* pkt, __u32 step,
                                __u32 mtu) {
   if (!pkt) return XLVS_STEP_drop_internal;
+  /* Of a datagram in pieces, the first is answered (RFC 1122, 3.2.2). */
+  if (pkt->fragment == XLVS_FRAGMENT_later) return XLVS_STEP_drop_icmp_failed;
   if (!xlvs_icmp_allowed(pkt->now_ticks)) return XLVS_STEP_drop_icmp_rate;
+  const enum xlvs_l3 l3 = pkt->l3;
+  const __u32 l3_off = pkt->l3_off;
+  const __u32 header_bytes =
+      xlvs_l3_bytes(l3) + sizeof(struct xlvs_icmp_header);
+  const __u32 quoted_max =
+      (l3 == XLVS_V4 ? XLVS_ICMP_BYTES_MAX : XLVS_ICMPV6_BYTES_MAX) -
+      header_bytes;
   __u32 quoted = pkt->ip_bytes;
-  if (quoted > XLVS_QUOTED_MAX) quoted = XLVS_QUOTED_MAX;
-  const int frame_bytes = (int)(ctx->data_end - ctx->data);
+  if (quoted > quoted_max) quoted = quoted_max;
+  const int frame_bytes = bpf_xdp_get_buff_len(ctx);
   /* Also cuts off Ethernet padding, which is not part of the IP packet. */
-  if (bpf_xdp_adjust_tail(
-          ctx, (int)(sizeof(struct ethhdr) + quoted) - frame_bytes) ||
-      bpf_xdp_adjust_head(ctx, -(int)XLVS_ICMP_HEADERS))
+  if (bpf_xdp_adjust_tail(ctx, (int)(l3_off + quoted) - frame_bytes) ||
+      bpf_xdp_adjust_head(ctx, -(int)header_bytes))
     return XLVS_STEP_drop_icmp_failed;
-
-  void* data = (void*)(long)ctx->data;
-  const void* end = (const void*)(long)ctx->data_end;
-  struct ethhdr* eth = data;
-  struct iphdr* ip = data + sizeof(*eth);
-  struct xlvs_icmp_header* icmp = (void*)(ip + 1);
-  struct ethhdr* old_eth = data + XLVS_ICMP_HEADERS;
-  const struct iphdr* old_ip = (const void*)(icmp + 1);
-  if ((const void*)(old_ip + 1) > end) return XLVS_STEP_drop_icmp_failed;
-
-  struct ethhdr swapped = {.h_proto = bpf_htons(ETH_P_IP)};
-  __builtin_memcpy(swapped.h_dest, old_eth->h_source, ETH_ALEN);
-  __builtin_memcpy(swapped.h_source, old_eth->h_dest, ETH_ALEN);
-  *eth = swapped;
-
-  *ip = (struct iphdr){
-      .version = 4,
-      .ihl = 5,
-      .tos = (old_ip->tos & 0x1e) | 0xc0,
-      .tot_len = bpf_htons(XLVS_ICMP_HEADERS + quoted),
-      .id = bpf_htons((__u16)bpf_get_prandom_u32()),
-      .ttl = 64,
-      .protocol = IPPROTO_ICMP,
-      .saddr = old_ip->daddr,
-      .daddr = old_ip->saddr,
-  };
-  ip->check = xlvs_ip_check(ip);
-
-  struct xlvs_icmp_header header = {.type = XLVS_ICMP_DEST_UNREACH,
-                                    .code = XLVS_ICMP_PORT_UNREACH};
-  if (step == XLVS_STEP_tx_icmp_ttl_exceeded) {
-    header.type = XLVS_ICMP_TIME_EXCEEDED;
-    header.code = 0; /* in transit */
-  } else if (step == XLVS_STEP_tx_icmp_host_unreach) {
-    header.code = XLVS_ICMP_HOST_UNREACH;
-  } else if (step == XLVS_STEP_tx_icmp_frag_needed) {
-    header.code = XLVS_ICMP_FRAG_NEEDED;
-    header.mtu = bpf_htons(mtu);
-  }
-  *icmp = header;
-  icmp->checksum = xlvs_csum_fold(xlvs_sum_icmp(ctx));
-  return step;
+  if (!xlvs_turn_l2(ctx, header_bytes, l3_off))
+    return XLVS_STEP_drop_icmp_failed;
+  const struct xlvs_icmp_header icmp =
+      xlvs_icmp_for((enum xlvs_step)step, l3, mtu);
+  return xlvs_write_icmp(ctx, l3_off, l3, &pkt->daddr, &pkt->saddr, pkt->tos,
+                         quoted, &icmp)
+             ? XLVS_STEP_drop_icmp_failed
+             : step;
 }
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Sends a rewritten packet on its way: TTL, MAC addresses, and out. */
+ * Sends a packet on its way: the frame's header, and out. */
 #ifndef XLVS_BPF_EMIT_SEND_H
 #define XLVS_BPF_EMIT_SEND_H
 
-#include "bpf/lib/csum.h"
-#include "bpf/lib/packet.h"
+#include "bpf/lib/l2.h"
+#include "bpf/lib/l3.h"
 #include "bpf/tables.h"
+#include "maps/step.h"
 
 /* Whether we may send from this interface: it is the one that the packet came
  * in by, or one that we are attached to (then the redirect is prepared). */
@@ -15,18 +16,50 @@ static __always_inline bool xlvs_can_send(struct xdp_md* ctx, __u32 ifindex) {
   return bpf_redirect_map(&xlvs_devices, ifindex, XDP_ABORTED) == XDP_REDIRECT;
 }
 
-/* One hop less, as a router does (RFC 1812, 5.3.1). TTL is above 1. */
-static __always_inline void xlvs_decrement_ttl(struct iphdr* ip) {
-  /* TTL is the high byte of its 16-bit word. */
-  ip->check =
-      xlvs_csum_apply(ip->check, xlvs_csum_change16(bpf_htons(0x0100), 0));
-  ip->ttl--;
+/* MAC addresses and tags of the way. Returns next or a drop. */
+static __always_inline enum xlvs_step xlvs_set_l2(
+    struct xdp_md* ctx, struct xlvs_shape shape,
+    const struct xlvs_nexthop* way) {
+  if (shape.l3_off == sizeof(struct ethhdr) && !way->vlan) {
+    struct ethhdr* eth = xlvs_at(ctx, 0, sizeof(*eth));
+    if (!eth) return XLVS_STEP_drop_internal;
+    __builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
+    __builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
+    return XLVS_STEP_next;
+  }
+  return xlvs_retag(ctx, shape.l3_off, shape.l3, way)
+             ? XLVS_STEP_drop_no_headroom
+             : XLVS_STEP_next;
 }
 
-static __always_inline void xlvs_set_macs(struct ethhdr* eth,
-                                          const struct xlvs_nexthop* way) {
-  __builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
-  __builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
+/* One hop less, and the frame's header for the way. */
+static __always_inline enum xlvs_step xlvs_hop(struct xdp_md* ctx,
+                                               struct xlvs_shape shape,
+                                               const struct xlvs_nexthop* way) {
+  void* l3 = xlvs_at(ctx, shape.l3_off, xlvs_l3_bytes(shape.l3));
+  if (!l3) return XLVS_STEP_drop_internal;
+  xlvs_decrement_ttl(l3, shape.l3);
+  return xlvs_set_l2(ctx, shape, way);
+}
+
+/* What a packet is, for the name of its ending. */
+enum xlvs_kind { XLVS_KIND_packet, XLVS_KIND_error };
+
+static __always_inline enum xlvs_step xlvs_sent(struct xdp_md* ctx,
+                                                __u32 ifindex,
+                                                enum xlvs_direction direction,
+                                                enum xlvs_kind kind) {
+  const bool back = ifindex == ctx->ingress_ifindex;
+  if (direction == XLVS_TO_CLIENT) {
+    if (kind == XLVS_KIND_error)
+      return back ? XLVS_STEP_tx_error_to_client
+                  : XLVS_STEP_redirect_error_to_client;
+    return back ? XLVS_STEP_tx_dest_to_client
+                : XLVS_STEP_redirect_dest_to_client;
+  }
+  if (kind == XLVS_KIND_error)
+    return back ? XLVS_STEP_tx_error_to_dest : XLVS_STEP_redirect_error_to_dest;
+  return back ? XLVS_STEP_tx_client_to_dest : XLVS_STEP_redirect_client_to_dest;
 }
 
 #endif

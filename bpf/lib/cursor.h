@@ -27,26 +27,31 @@ static __always_inline struct xlvs_cursor xlvs_cursor(struct xdp_md* ctx) {
   return cursor;
 }
 
-/* The headers again, for writing. False only if the packet changed since it
- * was parsed, which it cannot have. */
-static __always_inline bool xlvs_headers(struct xdp_md* ctx, __u8 l4_proto,
-                                         struct xlvs_headers* ret) {
-  struct xlvs_cursor cursor = xlvs_cursor(ctx);
-  ret->eth = xlvs_take(&cursor, sizeof(*ret->eth));
-  if (!ret->eth) return false;
-  ret->ip = xlvs_take(&cursor, sizeof(*ret->ip));
-  if (!ret->ip) return false;
-  ret->ports = cursor.next;
-  if (l4_proto == IPPROTO_TCP) {
-    struct tcphdr* tcp = xlvs_take(&cursor, sizeof(*tcp));
-    if (!tcp) return false;
-    ret->l4_check = &tcp->check;
-  } else {
-    struct udphdr* udp = xlvs_take(&cursor, sizeof(*udp));
-    if (!udp) return false;
-    ret->l4_check = &udp->check;
-  }
-  return true;
+/* `bytes` at `offset` from where the cursor stands, or NULL. The mask is for
+ * the verifier. */
+static __always_inline void* xlvs_peek(struct xlvs_cursor cursor, __u32 offset,
+                                       __u32 bytes) {
+  __u64 masked = offset;
+  if (!__builtin_constant_p(offset))
+    asm volatile("" : "+r"(masked)); /* clang would know better, and say less */
+  void* at = cursor.next + (masked & XLVS_L4_OFF_MAX);
+  return at + bytes > cursor.end ? NULL : at;
+}
+
+/* The same with a length out of the packet. The mask, which must have all bits
+ * of the lengths that there can be, is for the verifier. */
+static __always_inline void* xlvs_take_masked(struct xlvs_cursor* cursor,
+                                              __u32 bytes, __u32 mask) {
+  __u64 masked = bytes;
+  asm volatile("" : "+r"(masked)); /* clang would know better, and say less */
+  return xlvs_take(cursor, (__u32)masked & mask);
+}
+
+/* `bytes` of the packet at `offset`, for writing, or NULL: only if the packet
+ * changed since it was parsed. */
+static __always_inline void* xlvs_at(struct xdp_md* ctx, __u32 offset,
+                                     __u32 bytes) {
+  return xlvs_peek(xlvs_cursor(ctx), offset, bytes);
 }
 
 #endif

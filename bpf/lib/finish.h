@@ -21,6 +21,7 @@ static __always_inline void xlvs_count_rx(void) {
 /* Counts the ending; returns its XDP action. */
 static __always_inline int xlvs_finish(enum xlvs_step step) {
   __u32 index = step;
+  asm volatile("" : "+r"(index)); /* else clang checks a copy of it */
   if (index >= XLVS_STEP_max) index = XLVS_STEP_drop_internal;
   struct xlvs_step_counters* counters = XLVS_ONLY(xlvs_steps);
   if (counters) ((__u64*)counters)[1 + index]++;

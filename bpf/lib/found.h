@@ -6,11 +6,6 @@
 
 #include "bpf/tables.h"
 
-union xlvs_life {
-  struct xlvs_conn_life life;
-  __u64 word;
-};
-
 /* A connection that was found, as it was then. */
 struct xlvs_found {
   struct xlvs_conn* conn;
@@ -20,6 +15,12 @@ struct xlvs_found {
   __u16 vport;
   union xlvs_life life;
 };
+
+/* How the connection's packets are forwarded. */
+static __always_inline enum xlvs_method xlvs_method_of(union xlvs_life life) {
+  return (enum xlvs_method)((life.life.flags & XLVS_CONN_METHOD_MASK) >>
+                            XLVS_CONN_METHOD_SHIFT);
+}
 
 /* The real server's port for packets to `vport`: its own, but a service for any
  * port, or a real server without one, keeps the packet's (ip_vs_core.c,

@@ -2,7 +2,7 @@
  *
  * What the stages pass along: the packet's addresses and what else decides its
  * way. Copies, not packet pointers: a stage that writes to the packet takes
- * struct xlvs_headers (one bounds check) when it does so. */
+ * its headers anew (one bounds check) when it does so. */
 #ifndef XLVS_BPF_LIB_PACKET_H
 #define XLVS_BPF_LIB_PACKET_H
 
@@ -20,36 +20,117 @@ enum xlvs_tcp_event {
 };
 #define XLVS_TCP_EVENTS 8 /* array size: a power of two above 4 */
 
-/* Which way a packet goes on its connection. */
-enum xlvs_direction { XLVS_TO_DEST, XLVS_TO_CLIENT };
+/* What the SCTP state machine sees of a packet: its first chunk, mostly
+ * (ip_vs_proto_sctp.c, sctp_events). */
+enum xlvs_sctp_event {
+  XLVS_SCTP_data, /* and whatever has no row of its own */
+  XLVS_SCTP_init,
+  XLVS_SCTP_init_ack,
+  XLVS_SCTP_cookie_echo,
+  XLVS_SCTP_cookie_ack,
+  XLVS_SCTP_shutdown,
+  XLVS_SCTP_shutdown_ack,
+  XLVS_SCTP_shutdown_complete,
+  XLVS_SCTP_error,
+  XLVS_SCTP_abort,
+};
+#define XLVS_SCTP_EVENTS 16 /* array size: a power of two above 9 */
+
+/* <linux/in.h> has these as enumerators of kernels' choice. */
+#define XLVS_IPPROTO_SCTP 132
+#define XLVS_IPPROTO_ICMPV6 58
+
+/* Which way a packet goes on its connection. Of a connection whose replies do
+ * not come by (Route, Tunnel) only one side is seen: TCP and SCTP have a state
+ * machine of its own for that (ip_vs.h, IP_VS_DIR_INPUT_ONLY). */
+enum xlvs_direction { XLVS_TO_DEST, XLVS_TO_CLIENT, XLVS_TO_DEST_ONLY };
+#define XLVS_DIRECTIONS 4 /* array size: a power of two above 2 */
+
+enum xlvs_fragment {
+  XLVS_WHOLE,
+  XLVS_FRAGMENT_first,
+  XLVS_FRAGMENT_later, /* no ports, no checksum */
+};
+
+enum xlvs_l3 { XLVS_V4, XLVS_V6 };
+
+/* Where the headers are. Passed by value beside the packet, so that in the
+ * program for the commonest shape it is a constant all the way down. */
+struct xlvs_shape {
+  enum xlvs_l3 l3;
+  __u32 l3_off; /* bytes from the start of the frame */
+  __u32 l4_off;
+  enum xlvs_fragment fragment;
+};
+/* Ethernet without a tag, IPv4 without options. */
+#define XLVS_SHAPE_PLAIN_V4            \
+  ((struct xlvs_shape){                \
+      .l3 = XLVS_V4,                   \
+      .l3_off = sizeof(struct ethhdr), \
+      .l4_off = sizeof(struct ethhdr) + sizeof(struct iphdr)})
+#define XLVS_L3_OFF_MAX 22   /* two VLAN tags */
+#define XLVS_L4_OFF_MAX 1023 /* what the verifier is told; a mask */
 
 struct xlvs_packet {
   struct xlvs_addr saddr;
   struct xlvs_addr daddr;
   __u16 sport; /* host order */
   __u16 dport;
-  __u16 ip_bytes; /* IP total length */
+  __u16 ip_bytes; /* the IP packet, header included */
   __u8 l4_proto;
-  __u8 tcp_event; /* enum xlvs_tcp_event */
-  __u8 ttl;
+  __u8 event; /* enum xlvs_tcp_event or xlvs_sctp_event */
+  __u8 ttl;   /* or hop limit */
   __u8 dont_fragment;
-  __u8 pad0[2];
+  __u8 tos;      /* or traffic class */
+  __u8 fragment; /* this and the next three: struct xlvs_shape, as parsed */
+  __u16 l3_off;
+  __u16 l4_off;
+  __u8 l3;
+  __u8 pad0[3];
   __u32 now_ticks;
+  __u32 fragment_id;
 };
 
-/* TCP and UDP begin alike. */
+static __always_inline struct xlvs_shape xlvs_shape_of(
+    const struct xlvs_packet* pkt) {
+  struct xlvs_shape shape = {.l3 = pkt->l3,
+                             .l3_off = pkt->l3_off,
+                             .l4_off = pkt->l4_off,
+                             .fragment = pkt->fragment};
+  return shape;
+}
+
+/* IEEE 802.1Q: what follows the tag's TPID, which stands as an ethertype. */
+struct xlvs_vlan_header {
+  __be16 tci;
+  __be16 ethertype;
+};
+
+/* TCP, UDP and SCTP begin alike. */
 struct xlvs_ports_header {
   __be16 source;
   __be16 dest;
 };
 
-/* Where a parsed packet's headers are, for writing. IPv4 without options and
- * Ethernet without tag, so all offsets are constant. */
-struct xlvs_headers {
-  struct ethhdr* eth;
-  struct iphdr* ip;
-  struct xlvs_ports_header* ports;
-  __u16* l4_check; /* the TCP or UDP checksum */
+/* RFC 9260, 3.1 and 3.2: the common header and the first chunk's. */
+struct xlvs_sctp_header {
+  __be16 source;
+  __be16 dest;
+  __be32 verification_tag;
+  __u32 checksum; /* CRC32c, least significant byte first */
+};
+struct xlvs_sctp_chunk {
+  __u8 type;
+  __u8 flags;
+  __be16 bytes; /* this header included, padding not */
+};
+
+/* RFC 792 and RFC 4443. <linux/icmp.h> would pull in half of the C library. */
+struct xlvs_icmp_header {
+  __u8 type;
+  __u8 code;
+  __be16 checksum;
+  __be32 rest; /* of errors: an MTU, or unused */
 };
 
 #endif

@@ -8,12 +8,6 @@
 #include "bpf/lib/found.h"
 #include "bpf/tables.h"
 
-/* Where a connection belongs. */
-struct xlvs_place {
-  __u32 bucket;
-  __u32 home; /* group in the bucket */
-};
-
 static __always_inline struct xlvs_place xlvs_place_of(
     const struct xlvs_addr* caddr, __u16 cport, __u8 l4_proto) {
   const __u32 hash =
@@ -33,11 +27,16 @@ static __always_inline bool xlvs_life_is_over(union xlvs_life life,
          !xlvs_is_later(life.life.expires_ticks, now_ticks);
 }
 
+static __always_inline __u8 xlvs_protocol_of_state(__u8 state) {
+  if (state >= XLVS_CONN_sctp_none) return XLVS_IPPROTO_SCTP;
+  return state == XLVS_CONN_udp ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
 /* The home group of a connection in the table. Its state tells the protocol. */
 static __always_inline __u32 xlvs_home_of(const struct xlvs_conn* conn,
                                           __u8 state) {
   return xlvs_place_of(&conn->caddr, conn->ports.cport,
-                       state == XLVS_CONN_udp ? IPPROTO_UDP : IPPROTO_TCP)
+                       xlvs_protocol_of_state(state))
              .home %
          XLVS_GROUPS_PER_BUCKET;
 }

@@ -13,6 +13,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <stdbool.h>
@@ -22,6 +23,16 @@
  * memory that another CPU writes. */
 #define XLVS_READ_ONCE(x) (*(const volatile __typeof__(x)*)&(x))
 #define XLVS_WRITE_ONCE(x, value) (*(volatile __typeof__(x)*)&(x) = (value))
+
+/* Before a loop. The second keeps it a loop, which the verifier goes through a
+ * few times only if each turn looks the same to it. */
+#if defined(__bpf__)
+#define XLVS_UNROLL _Pragma("unroll")
+#define XLVS_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#else
+#define XLVS_UNROLL
+#define XLVS_NO_UNROLL
+#endif
 
 /* Times are 32-bit ticks; differences are signed, so wrapping is harmless. */
 static __always_inline bool xlvs_is_later(__u32 a_ticks, __u32 b_ticks) {

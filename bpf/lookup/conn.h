@@ -35,7 +35,7 @@
 #include "bpf/lib/found.h"
 #include "bpf/lib/free.h"
 #include "bpf/lib/place.h"
-#include "bpf/lookup/tcp_state.h"
+#include "bpf/lookup/state.h"
 #include "bpf/tables.h"
 
 union xlvs_ports {
@@ -79,7 +79,7 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
     if (!xlvs_addr_equal(&dest->vaddr, &pkt->daddr)) return false;
   } else {
     if (xlvs_dport(dest, ports.ports.vport) != pkt->sport ||
-        dest->method != XLVS_METHOD_masq ||
+        xlvs_method_of(life) != XLVS_METHOD_masq ||
         !xlvs_addr_equal(&dest->daddr, &pkt->saddr))
       return false;
   }
@@ -155,7 +155,7 @@ static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
   if (!bucket) return false;
   const __u32 first =
       (place.home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
-#pragma unroll
+  XLVS_UNROLL
   for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++) {
     if (xlvs_conn_matches(&bucket->conn[first + i], pkt,
                           to_dest ? XLVS_LOOK_to_dest : XLVS_LOOK_to_client,
@@ -207,15 +207,6 @@ enum xlvs_insert_result {
   XLVS_INSERT_done,
   XLVS_INSERT_lost, /* another CPU was quicker: look again */
   XLVS_INSERT_full,
-};
-
-struct xlvs_insert {
-  struct xlvs_place place;
-  __u32 inserts; /* of the head, when the lookup missed */
-  __u32 dest;
-  union xlvs_life life;
-  __u32 ret_slot;
-  __u32 pad0;
 };
 
 /* Makes the connection of a packet to a service. Returns enum
@@ -293,6 +284,7 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
     const __u32 dest_id = ports.ports.dest;
     const struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
     if (!dest || dest->l4_proto != pkt->l4_proto ||
+        xlvs_method_of(life) != XLVS_METHOD_masq ||
         !xlvs_addr_equal(&dest->daddr, &new_dest->daddr) ||
         xlvs_dport(dest, ports.ports.vport) != xlvs_dport(new_dest, pkt->dport))
       continue;
@@ -313,7 +305,7 @@ static __always_inline void xlvs_conn_advance(
     const struct xlvs_control* control) {
   /* Unrolled: clang turns the loop so that it is re-entered by falling through,
    * which Linux 6.1 takes for an endless one ("back-edge from insn"). */
-#pragma unroll
+  XLVS_UNROLL
   for (int attempt = 0; attempt < 3; attempt++) {
     const union xlvs_life old = found->life;
     const __u8 state = xlvs_state_after(pkt, direction, old.life.state);
@@ -354,9 +346,10 @@ static __always_inline void xlvs_conn_advance(
 
 /* Ends a connection whose client begins anew. */
 static __always_inline void xlvs_conn_end(struct xlvs_place place,
-                                          const struct xlvs_found* found) {
+                                          struct xlvs_conn* conn, __u32 slot,
+                                          union xlvs_life life) {
   struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
-  if (head) xlvs_conn_free(head, found->conn, found->slot, found->life);
+  if (head) xlvs_conn_free(head, conn, slot, life);
 }
 
 #endif

@@ -15,8 +15,15 @@ namespace {
 // programs may become that much larger.
 constexpr uint32_t kMostVerifiedInsns = 400'000;
 
-uint32_t VerifiedInsns(const Bench& bench, const char* pin) {
-  const UniqueFd fd = Must(bench.instance().OpenPin(pin));
+// The director's programs for other shapes are entries of `programs`.
+UniqueFd Tail(const Bench& bench, uint32_t index) {
+  const UniqueFd map = Must(bench.instance().OpenPin("programs"));
+  uint32_t id = 0;
+  EXPECT_EQ(bpf_map_lookup_elem(map.get(), &index, &id), 0);
+  return UniqueFd(bpf_prog_get_fd_by_id(id));
+}
+
+uint32_t VerifiedInsns(const UniqueFd& fd) {
   bpf_prog_info info = {};
   uint32_t info_bytes = sizeof(info);
   EXPECT_EQ(bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes), 0);
@@ -44,12 +51,17 @@ TEST_P(Budget, LoadsWithinItAndWorks) {
   options.dests = GetParam().dests;
   options.count_batch = GetParam().count_batch;
   Bench bench(options);
-  for (const char* pin : {"program", "arm"}) {
-    const uint32_t insns = VerifiedInsns(bench, pin);
-    RecordProperty(pin, insns);
-    std::printf("%s: %u instructions verified\n", pin, insns);
-    EXPECT_LT(insns, kMostVerifiedInsns) << pin;
-    EXPECT_GT(insns, 0u) << pin;
+  const std::pair<const char*, UniqueFd> programs[] = {
+      {"program", Must(bench.instance().OpenPin("program"))},
+      {"any", Tail(bench, 0)},
+      {"icmp", Tail(bench, 1)},
+      {"arm", Must(bench.instance().OpenPin("arm"))}};
+  for (const auto& [name, fd] : programs) {
+    const uint32_t insns = VerifiedInsns(fd);
+    RecordProperty(name, insns);
+    std::printf("%s: %u instructions verified\n", name, insns);
+    EXPECT_LT(insns, kMostVerifiedInsns) << name;
+    EXPECT_GT(insns, 0u) << name;
   }
 
   bench.SetNow(1'000'000);

@@ -213,11 +213,12 @@ ServiceKey Bench::AddService(Endpoint vip, Protocol protocol,
 }
 
 uint32_t Bench::AddDest(const ServiceKey& service, Endpoint dest,
-                        const Hop& hop, uint32_t weight) {
+                        const Hop& hop, uint32_t weight,
+                        const Forwarding& forwarding) {
   Must(config().AddDest(service, {.key = KeyOf(dest),
-                                  .method = Method::kMasq,
+                                  .method = forwarding.method,
                                   .weight = weight,
-                                  .tunnel = {}}));
+                                  .tunnel = forwarding.tunnel}));
   for (uint32_t id = 1; id < dests.size(); ++id) {
     const xlvs_dest& record = dests[id];
     if (record.state != XLVS_DEST_available || record.vport != service.vport ||

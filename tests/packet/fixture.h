@@ -41,6 +41,12 @@ struct Hop {
 constexpr Hop kHop1 = {};
 constexpr Hop kHop2 = {.dmac = kDest2Mac};
 
+// How a dest's packets are forwarded.
+struct Forwarding {
+  Method method = Method::kMasq;
+  Tunnel tunnel = {};
+};
+
 std::string StepName(xlvs_step step);
 uint32_t StepAction(xlvs_step step);  // XDP_*
 
@@ -115,7 +121,8 @@ class Bench {
                         Scheduler scheduler = Scheduler::kRr);
   // With a fresh next hop. Returns its id.
   uint32_t AddDest(const ServiceKey& service, Endpoint dest,
-                   const Hop& hop = kHop1, uint32_t weight = 1);
+                   const Hop& hop = kHop1, uint32_t weight = 1,
+                   const Forwarding& forwarding = {});
   void EditWeight(const ServiceKey& service, Endpoint dest, uint32_t weight);
   void DeleteDest(const ServiceKey& service, Endpoint dest);
   void SetHop(uint32_t dest, const Hop& hop);

@@ -270,8 +270,9 @@ TEST(MasqRandom, RewritesTwentyThousandRandomConnections) {
   const auto any_port = [&] {  // not 20, which is never scheduled
     return static_cast<uint16_t>(21 + random() % (0x10000 - 21));
   };
-  const auto any_addr = [&] {  // neither 0 nor multicast
-    return V4(0x01000000 + random() % 0xdf000000);
+  const auto any_addr = [&] {  // neither 0, loopback nor multicast
+    const uint32_t addr = 0x01000000 + random() % 0xdf000000;
+    return V4(addr >> 24 == 127 ? addr + 0x01000000 : addr);
   };
   const auto any_mac = [&] {
     Mac mac;

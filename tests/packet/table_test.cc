@@ -8,14 +8,16 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "tests/packet/checksum.h"
 #include "tests/packet/fixture.h"
 #include "tests/packet/packet_case.h"
 
 namespace xlvs {
 namespace {
 
-constexpr size_t kSourcePort = 34, kSourceAddr = 26, kDestPort = 36,
-                 kDestAddr = 30, kFlags = 47;  // offsets in a built frame
+constexpr size_t kSourcePort = 34, kIpCheck = 24, kSourceAddr = 26,
+                 kDestPort = 36, kDestAddr = 30,
+                 kFlags = 47;  // offsets in a built frame
 
 void Put(Bytes& in, size_t at, uint32_t value, int bytes) {
   for (int i = bytes - 1; i >= 0; --i, value >>= 8) in[at + i] = value & 0xff;
@@ -46,7 +48,7 @@ TEST(Table, FindsAMillionConnectionsFromBothSides) {
   for (uint32_t i = 0; i < kDests; ++i)
     ids.push_back(bench.AddDest(service, {kDest1.addr + i, 8080}));
 
-  // Checksums are another test's: the same frames, other addresses.
+  // TCP's checksums are another test's: the same frames, other addresses.
   Bytes request = Build(TcpFrame(kClient1, kService1, kSyn));
   Bytes reply = Build(TcpFrame(kDest1, kClient1, kSyn | kAck));
   std::vector<uint8_t> dest_of(kConns);
@@ -54,6 +56,9 @@ TEST(Table, FindsAMillionConnectionsFromBothSides) {
   const auto run_request = [&](uint32_t i) {
     Put(request, kSourceAddr, Client(i).addr.v4(), 4);
     Put(request, kSourcePort, Client(i).port, 2);
+    Put(request, kIpCheck, 0, 2);
+    Put(request, kIpCheck, InternetChecksum(std::span(request).subspan(14, 20)),
+        2);
     bench.RunUncounted(request, &out);
     return static_cast<uint8_t>(Get(out, kDestAddr, 4) - kDest1.addr.v4());
   };

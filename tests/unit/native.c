@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/native.h"
 
+#include "bpf/lib/crc32c.h"
 #include "bpf/lib/csum.h"
-#include "bpf/lookup/tcp_state.h"
-#include "bpf/parse/headers.h"
+#include "bpf/lookup/state.h"
+#include "bpf/parse/frame.h"
 
 enum xlvs_step native_parse(const void* frame, __u64 bytes,
                             struct native_packet* ret) {
   const struct xlvs_cursor cursor = {(void*)frame, (char*)frame + bytes};
   struct xlvs_packet packet = {};
-  const enum xlvs_step step = xlvs_parse(cursor, &packet);
+  const enum xlvs_step step = xlvs_parse_any(cursor, bytes, &packet);
   if (step != XLVS_STEP_next) return step;
   ret->saddr = packet.saddr;
   ret->daddr = packet.daddr;
@@ -17,7 +18,9 @@ enum xlvs_step native_parse(const void* frame, __u64 bytes,
   ret->dport = packet.dport;
   ret->ip_bytes = packet.ip_bytes;
   ret->l4_proto = packet.l4_proto;
-  ret->tcp_event = packet.tcp_event;
+  ret->event = packet.event;
+  ret->fragment = packet.fragment;
+  ret->l4_off = packet.l4_off;
   return step;
 }
 
@@ -27,9 +30,12 @@ __u16 native_csum_update(__u16 check, __u32 old32, __u32 new32, __u16 old16,
                                     xlvs_csum_change16(old16, new16));
 }
 
+__u32 native_crc32c_change16(__u16 change, __u32 bytes_behind) {
+  return xlvs_crc32c_change16(change, bytes_behind);
+}
+
 __u8 native_tcp_next(int direction, int event, __u8 state) {
-  const struct xlvs_packet packet = {.l4_proto = IPPROTO_TCP,
-                                     .tcp_event = event};
+  const struct xlvs_packet packet = {.l4_proto = IPPROTO_TCP, .event = event};
   return xlvs_state_after(&packet, direction, state);
 }
 

@@ -21,10 +21,13 @@ struct native_packet {
   __u16 dport;
   __u16 ip_bytes;
   __u8 l4_proto;
-  __u8 tcp_event;
+  __u8 event;
+  __u8 fragment; /* enum xlvs_fragment */
+  __u8 pad0;
+  __u16 l4_off;
 };
 
-// bpf/parse/headers.h. The result is written only if XLVS_STEP_next.
+// bpf/parse/frame.h. The result is written only if XLVS_STEP_next.
 enum xlvs_step native_parse(const void* frame, __u64 bytes,
                             struct native_packet* ret);
 
@@ -33,7 +36,10 @@ enum xlvs_step native_parse(const void* frame, __u64 bytes,
 __u16 native_csum_update(__u16 check, __u32 old32, __u32 new32, __u16 old16,
                          __u16 new16);
 
-// bpf/lookup/tcp_state.h. direction 0 = to the dest, 1 = to the client.
+// bpf/lib/crc32c.h.
+__u32 native_crc32c_change16(__u16 change, __u32 bytes_behind);
+
+// bpf/lookup/state.h. direction: enum xlvs_direction.
 __u8 native_tcp_next(int direction, int event, __u8 state);
 int native_is_active(__u8 state);
 

@@ -54,7 +54,7 @@ TEST(Parser, ReadsAddressesPortsAndEvent) {
   EXPECT_EQ(packet.dport, 80);
   EXPECT_EQ(packet.ip_bytes, 46);
   EXPECT_EQ(packet.l4_proto, IPPROTO_TCP);
-  EXPECT_EQ(packet.tcp_event, 1);  // SYN
+  EXPECT_EQ(packet.event, 1);  // SYN
 }
 
 TEST(Parser, PassesAPacketCutAtAnyLength) {

@@ -6,11 +6,6 @@
 #include "bpf/director.bpf.c"
 #include "tools/bench.d/traffic.h"
 
-static __always_inline int bench_director(struct xdp_md* ctx) {
-  xlvs_count_rx();
-  return xlvs_finish(xlvs_handle(ctx));
-}
-
 SEC("xdp")
 int bench_control_request(struct xdp_md* ctx) {
   return bench_request(ctx) ? XDP_TX : XDP_ABORTED;
@@ -23,12 +18,12 @@ int bench_control_reply(struct xdp_md* ctx) {
 
 SEC("xdp")
 int bench_xlvs_request(struct xdp_md* ctx) {
-  return bench_request(ctx) ? bench_director(ctx) : XDP_ABORTED;
+  return bench_request(ctx) ? xlvs_direct(ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")
 int bench_xlvs_reply(struct xdp_md* ctx) {
-  return bench_reply(ctx) ? bench_director(ctx) : XDP_ABORTED;
+  return bench_reply(ctx) ? xlvs_direct(ctx) : XDP_ABORTED;
 }
 
 /* Between two strangers, always others: passed. */
@@ -37,6 +32,6 @@ int bench_xlvs_stranger(struct xdp_md* ctx) {
   const __u32 flow = bench_next_flow();
   return bench_write(ctx, bench_client(flow), bpf_htonl(BENCH_STRANGER),
                      bench_client_port(flow), bench_traffic.vport)
-             ? bench_director(ctx)
+             ? xlvs_direct(ctx)
              : XDP_ABORTED;
 }

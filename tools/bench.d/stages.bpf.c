@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Where the time of an established packet goes: the stages of xlvs_to_dest and
- * xlvs_to_client (bpf/director.bpf.c) one after the other, cut off after each.
+ * xlvs_to_client (bpf/path/) one after the other, cut off after each.
  * A stage costs what its program takes longer than the one before. */
 #include "bpf/director.bpf.c"
 #include "tools/bench.d/traffic.h"
@@ -33,7 +33,8 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
   const struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
   if (!control || !clock || !control->services) return XDP_ABORTED;
   struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks)};
-  if (xlvs_parse(xlvs_cursor(ctx), &pkt) != XLVS_STEP_next) return XDP_ABORTED;
+  if (xlvs_parse_plain(xlvs_cursor(ctx), &pkt) != XLVS_STEP_next)
+    return XDP_ABORTED;
   BENCH_CUT(BENCH_PARSE, &pkt);
 
   const bool is_virtual = xlvs_local_roles(&pkt.daddr) & XLVS_LOCAL_virtual;
@@ -62,25 +63,28 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
 
   if (pkt.ttl <= 1) return XDP_ABORTED;
   struct xlvs_nexthop way;
-  if ((to_dest ? xlvs_way_to_dest(ctx, &pkt, found.dest, &way)
-               : xlvs_way_to_client(ctx, &pkt, &found, &way)) != XLVS_STEP_next)
+  if (to_dest) {
+    way = found.dest->nexthop;
+    if (!way.ifindex || !xlvs_is_fresh(&found.dest->nexthop, pkt.now_ticks) ||
+        (found.dest->flags & XLVS_DEST_local))
+      return XDP_ABORTED;
+  } else if (xlvs_way_to_client(ctx, &pkt, &found, &way) != XLVS_STEP_next) {
     return XDP_ABORTED;
+  }
   if (way.mtu && pkt.ip_bytes > way.mtu) return XDP_ABORTED;
   if (!xlvs_can_send(ctx, way.ifindex)) return XDP_ABORTED;
   BENCH_CUT(BENCH_WAY, &way);
 
-  struct xlvs_headers headers;
-  if (!xlvs_headers(ctx, pkt.l4_proto, &headers)) return XDP_ABORTED;
-  if (to_dest)
-    xlvs_masq(&headers, pkt.l4_proto, XLVS_TO_DEST, &found.dest->daddr,
-              found.dest->dport ? found.dest->dport : found.vport);
-  else
-    xlvs_masq(&headers, pkt.l4_proto, XLVS_TO_CLIENT, &found.dest->vaddr,
-              found.vport);
+  const struct xlvs_shape shape = XLVS_SHAPE_PLAIN_V4;
+  const enum xlvs_step step =
+      to_dest ? xlvs_masq(ctx, &pkt, shape, XLVS_TO_DEST, &found.dest->daddr,
+                          xlvs_dport(found.dest, found.vport))
+              : xlvs_masq(ctx, &pkt, shape, XLVS_TO_CLIENT, &found.dest->vaddr,
+                          found.vport);
+  if (step != XLVS_STEP_next) return XDP_ABORTED;
   BENCH_CUT(BENCH_MASQ, &way);
 
-  xlvs_decrement_ttl(headers.ip);
-  xlvs_set_macs(headers.eth, &way);
+  if (xlvs_hop(ctx, shape, &way) != XLVS_STEP_next) return XDP_ABORTED;
   return way.ifindex == ctx->ingress_ifindex ? XDP_TX : XDP_REDIRECT;
 }
 

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Tunnel: the packet goes into another one, from this director to the real
+ * server (ip_vs_xmit.c, ip_vs_tunnel_xmit and its IPv6 twin). IPv4 and IPv6 in
+ * either of the two:
+ *
+ *   ipip  outer IP, inner IP
+ *   gue   outer IP, UDP, 4 bytes (variant 0), inner IP
+ *   gre   outer IP, 4 or (with checksum) 8 bytes, inner IP
+ *
+ * The outer TTL is the inner's after its decrement, DSCP is copied, ECN by RFC
+ * 6040's normal mode but for CE, of which the kernel makes ECT(0), DF of IPv4
+ * is the inner's; an IPv6 packet is not to be fragmented, but its IPv4 outer
+ * has no DF, as IPVS has it. */
+#ifndef XLVS_BPF_FORWARD_TUNNEL_H
+#define XLVS_BPF_FORWARD_TUNNEL_H
+
+#include "bpf/lib/addr.h"
+#include "bpf/lib/cursor.h"
+#include "bpf/lib/found.h"
+#include "bpf/lib/l2.h"
+#include "bpf/lib/l3.h"
+#include "bpf/lib/sum.h"
+#include "maps/step.h"
+
+#define XLVS_IPPROTO_GRE 47
+#define XLVS_GRE_CSUM 0x8000
+/* The source ports of GUE's UDP: Linux's ephemeral ones. */
+#define XLVS_GUE_SPORT_FIRST 32768U
+#define XLVS_GUE_SPORTS 28232U
+#define XLVS_ECN_MASK 3
+#define XLVS_ECN_ECT0 2
+#define XLVS_ECN_CE 3
+
+struct xlvs_gue_header { /* draft-ietf-intarea-gue-09, variant 0, no options */
+  __u8 flags_length;
+  __u8 protocol;
+  __be16 flags;
+};
+struct xlvs_gre_header { /* RFC 2784 */
+  __be16 flags;
+  __be16 ethertype;
+};
+struct xlvs_gre_csum { /* follows if the flag says so */
+  __u16 check;
+  __be16 reserved;
+};
+
+static __always_inline bool xlvs_tunnel_sums(const struct xlvs_dest* dest) {
+  return dest->tunnel_flags & (XLVS_TUNNEL_csum | XLVS_TUNNEL_remcsum);
+}
+
+/* Between the outer IP header and the inner. */
+static __always_inline __u32
+xlvs_tunnel_shim_bytes(const struct xlvs_dest* dest) {
+  switch (dest->tunnel_type) {
+    case XLVS_TUNNEL_gue:
+      return sizeof(struct udphdr) + sizeof(struct xlvs_gue_header);
+    case XLVS_TUNNEL_gre:
+      return sizeof(struct xlvs_gre_header) +
+             (xlvs_tunnel_sums(dest) ? sizeof(struct xlvs_gre_csum) : 0);
+    default:
+      return 0;
+  }
+}
+
+/* What the tunnel adds to a packet. */
+static __always_inline __u32 xlvs_tunnel_bytes(const struct xlvs_dest* dest) {
+  return (xlvs_addr_is_v4(&dest->daddr) ? sizeof(struct iphdr)
+                                        : sizeof(struct ipv6hdr)) +
+         xlvs_tunnel_shim_bytes(dest);
+}
+
+/* What the outer header takes from the inner. */
+struct xlvs_inner {
+  __u8 tos;
+  __u8 ttl;
+  __be16 dont_fragment; /* as in iphdr.frag_off */
+  __u8 protocol;        /* IPPROTO_IPIP or IPPROTO_IPV6 */
+};
+
+/* Takes one hop off the inner packet. */
+static __always_inline bool xlvs_read_inner(struct xlvs_cursor cursor,
+                                            enum xlvs_l3 l3,
+                                            struct xlvs_inner* ret) {
+  if (l3 == XLVS_V4) {
+    struct iphdr* ip = xlvs_take(&cursor, sizeof(*ip));
+    if (!ip) return false;
+    xlvs_decrement_ttl(ip, XLVS_V4);
+    ret->tos = ip->tos;
+    ret->ttl = ip->ttl;
+    ret->dont_fragment = ip->frag_off & bpf_htons(0x4000);
+    ret->protocol = IPPROTO_IPIP;
+    return true;
+  }
+  struct ipv6hdr* ip = xlvs_take(&cursor, sizeof(*ip));
+  if (!ip) return false;
+  xlvs_decrement_ttl(ip, XLVS_V6);
+  ret->tos = (__u8)(ip->priority << 4 | ip->flow_lbl[0] >> 4);
+  ret->ttl = ip->hop_limit;
+  ret->dont_fragment = 0;
+  ret->protocol = IPPROTO_IPV6;
+  return true;
+}
+
+static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
+                                             const struct xlvs_dest* dest,
+                                             const struct xlvs_inner* inner,
+                                             __u8 protocol, __u16 l4_bytes) {
+  __u8 tos = inner->tos;
+  if ((tos & XLVS_ECN_MASK) == XLVS_ECN_CE)
+    tos = (tos & ~XLVS_ECN_MASK) | XLVS_ECN_ECT0;
+  if (xlvs_addr_is_v4(&dest->daddr)) {
+    struct iphdr* ip = xlvs_take(cursor, sizeof(*ip));
+    if (!ip) return false;
+    *ip = (struct iphdr){
+        .version = 4,
+        .ihl = 5,
+        .tos = tos,
+        .tot_len = bpf_htons(sizeof(*ip) + l4_bytes),
+        .id =
+            inner->dont_fragment ? 0 : bpf_htons((__u16)bpf_get_prandom_u32()),
+        .frag_off = inner->dont_fragment,
+        .ttl = inner->ttl,
+        .protocol = protocol,
+        .saddr = xlvs_addr_to_v4(&dest->tunnel_saddr),
+        .daddr = xlvs_addr_to_v4(&dest->daddr),
+    };
+    ip->check = xlvs_csum_fold(xlvs_sum_v4_header(ip));
+    return true;
+  }
+  struct ipv6hdr* ip = xlvs_take(cursor, sizeof(*ip));
+  if (!ip) return false;
+  *(__be32*)ip = bpf_htonl(0x60000000U | (__u32)tos << 20);
+  ip->payload_len = bpf_htons(l4_bytes);
+  ip->nexthdr = protocol;
+  ip->hop_limit = inner->ttl;
+  __builtin_memcpy(&ip->saddr, &dest->tunnel_saddr, sizeof(ip->saddr));
+  __builtin_memcpy(&ip->daddr, &dest->daddr, sizeof(ip->daddr));
+  return true;
+}
+
+/* The same for all packets of a connection, different for different ones: so
+ * the real server's NIC spreads them over its queues. */
+static __always_inline __u16 xlvs_gue_sport(const struct xlvs_packet* pkt) {
+  const __u32 hash = xlvs_hash(
+      &pkt->saddr, (__u32)pkt->sport << 16 | pkt->dport, xlvs_cfg.hash_key);
+  return XLVS_GUE_SPORT_FIRST + (((__u64)hash * XLVS_GUE_SPORTS) >> 32);
+}
+
+/* UDP and GUE, or GRE, without checksums. */
+static __always_inline bool xlvs_write_shim(struct xlvs_cursor* cursor,
+                                            const struct xlvs_packet* pkt,
+                                            const struct xlvs_dest* dest,
+                                            const struct xlvs_inner* inner,
+                                            __u16 l4_bytes) {
+  if (dest->tunnel_type == XLVS_TUNNEL_gue) {
+    struct udphdr* udp = xlvs_take(cursor, sizeof(*udp));
+    if (!udp) return false;
+    udp->source = bpf_htons(xlvs_gue_sport(pkt));
+    udp->dest = bpf_htons(dest->tunnel_port);
+    udp->len = bpf_htons(l4_bytes);
+    udp->check = 0;
+    struct xlvs_gue_header* gue = xlvs_take(cursor, sizeof(*gue));
+    if (!gue) return false;
+    gue->flags_length = 0;
+    gue->protocol = inner->protocol;
+    gue->flags = 0;
+  } else if (dest->tunnel_type == XLVS_TUNNEL_gre) {
+    struct xlvs_gre_header* gre = xlvs_take(cursor, sizeof(*gre));
+    if (!gre) return false;
+    gre->flags = xlvs_tunnel_sums(dest) ? bpf_htons(XLVS_GRE_CSUM) : 0;
+    gre->ethertype =
+        xlvs_ethertype(inner->protocol == IPPROTO_IPIP ? XLVS_V4 : XLVS_V6);
+    if (!xlvs_tunnel_sums(dest)) return true;
+    struct xlvs_gre_csum* csum = xlvs_take(cursor, sizeof(*csum));
+    if (!csum) return false;
+    csum->check = 0;
+    csum->reserved = 0;
+  }
+  return true;
+}
+
+/* Fills in the shim's checksum, which covers all that follows the outer header
+ * at `l4_off`. */
+static __always_inline bool xlvs_sum_shim(struct xdp_md* ctx,
+                                          const struct xlvs_dest* dest,
+                                          __u32 l4_off, __u16 l4_bytes) {
+  const __s64 sum = xlvs_sum(ctx, l4_off, l4_bytes);
+  if (sum < 0) return false;
+  if (dest->tunnel_type == XLVS_TUNNEL_gre) {
+    struct xlvs_gre_header* gre =
+        xlvs_at(ctx, l4_off, sizeof(*gre) + sizeof(struct xlvs_gre_csum));
+    if (!gre) return false;
+    ((struct xlvs_gre_csum*)(gre + 1))->check = xlvs_csum_fold(sum);
+    return true;
+  }
+  struct udphdr* udp = xlvs_at(ctx, l4_off, sizeof(*udp));
+  if (!udp) return false;
+  const __u64 pseudo =
+      xlvs_addr_is_v4(&dest->daddr)
+          ? xlvs_sum_pseudo_v4(xlvs_addr_to_v4(&dest->tunnel_saddr),
+                               xlvs_addr_to_v4(&dest->daddr), l4_bytes,
+                               IPPROTO_UDP)
+          : xlvs_sum_pseudo_v6(&dest->tunnel_saddr, &dest->daddr, l4_bytes,
+                               IPPROTO_UDP);
+  const __u16 check = xlvs_csum_fold(sum + pseudo);
+  udp->check = check ? check : 0xffff;
+  return true;
+}
+
+/* Encapsulates the packet and writes the frame's header for the way. Returns
+ * next or a drop. */
+__noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
+                           const struct xlvs_dest* dest,
+                           const struct xlvs_nexthop* way) {
+  if (!pkt || !dest || !way) return XLVS_STEP_drop_internal;
+  if (xlvs_addr_is_zero(&dest->tunnel_saddr))
+    return XLVS_STEP_drop_tunnel_source;
+  const struct xlvs_vlan* vlan = xlvs_vlan_of(way);
+  const __u32 l3_off = pkt->l3_off;
+  const enum xlvs_l3 inner_l3 = pkt->l3;
+  const __u16 priority = xlvs_vlan_priority(ctx, l3_off);
+  const __u32 l2_bytes = xlvs_l2_bytes(vlan);
+  const __u32 outer_bytes = xlvs_tunnel_bytes(dest);
+  const __u32 shim_bytes = xlvs_tunnel_shim_bytes(dest);
+  const bool outer_v4 = xlvs_addr_is_v4(&dest->daddr);
+  const __u16 l4_bytes = shim_bytes + pkt->ip_bytes;
+  if (bpf_xdp_adjust_head(ctx, (int)l3_off - (int)(l2_bytes + outer_bytes)))
+    return XLVS_STEP_drop_no_headroom;
+
+  struct xlvs_cursor cursor = xlvs_cursor(ctx);
+  if (!xlvs_take_masked(&cursor, l2_bytes + outer_bytes, XLVS_L4_OFF_MAX))
+    return XLVS_STEP_drop_internal;
+  struct xlvs_inner inner;
+  if (!xlvs_read_inner(cursor, inner_l3, &inner))
+    return XLVS_STEP_drop_internal;
+
+  cursor = xlvs_cursor(ctx);
+  const __u8 protocol = dest->tunnel_type == XLVS_TUNNEL_gue ? IPPROTO_UDP
+                        : dest->tunnel_type == XLVS_TUNNEL_gre
+                            ? XLVS_IPPROTO_GRE
+                            : inner.protocol;
+  if (!xlvs_write_l2(&cursor, way, vlan, priority,
+                     xlvs_ethertype(outer_v4 ? XLVS_V4 : XLVS_V6)) ||
+      !xlvs_write_outer(&cursor, dest, &inner, protocol, l4_bytes) ||
+      !xlvs_write_shim(&cursor, pkt, dest, &inner, l4_bytes))
+    return XLVS_STEP_drop_internal;
+  if (shim_bytes && xlvs_tunnel_sums(dest) &&
+      !xlvs_sum_shim(ctx, dest, l2_bytes + outer_bytes - shim_bytes, l4_bytes))
+    return XLVS_STEP_drop_internal;
+  return XLVS_STEP_next;
+}
+
+#endif

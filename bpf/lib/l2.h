@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The frame's own header: MAC addresses and up to two VLAN tags. */
+#ifndef XLVS_BPF_LIB_L2_H
+#define XLVS_BPF_LIB_L2_H
+
+#include "bpf/lib/cursor.h"
+#include "bpf/tables.h"
+
+static __always_inline __be16 xlvs_ethertype(enum xlvs_l3 l3) {
+  return l3 == XLVS_V4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+}
+
+/* The tags of a way, NULL if it has none. */
+static __always_inline const struct xlvs_vlan* xlvs_vlan_of(
+    const struct xlvs_nexthop* way) {
+  const __u32 index = way->vlan;
+  if (!index) return NULL;
+  const struct xlvs_vlan* vlan = bpf_map_lookup_elem(&xlvs_vlans, &index);
+  return vlan && XLVS_READ_ONCE(vlan->ready) ? vlan : NULL;
+}
+
+/* Bytes of a frame's header with these tags. */
+static __always_inline __u32 xlvs_l2_bytes(const struct xlvs_vlan* vlan) {
+  __u32 bytes = sizeof(struct ethhdr);
+  if (vlan && vlan->tag[0].tpid) bytes += sizeof(struct xlvs_vlan_header);
+  if (vlan && vlan->tag[1].tpid) bytes += sizeof(struct xlvs_vlan_header);
+  return bytes;
+}
+
+/* Priority and drop eligibility of a frame's outermost tag, host order; they
+ * stay with the packet when its tags change. */
+static __always_inline __u16 xlvs_vlan_priority(struct xdp_md* ctx,
+                                                __u32 l3_off) {
+  if (l3_off == sizeof(struct ethhdr)) return 0;
+  const struct xlvs_vlan_header* tag =
+      xlvs_at(ctx, sizeof(struct ethhdr), sizeof(*tag));
+  return tag ? bpf_ntohs(tag->tci) & 0xf000 : 0;
+}
+
+/* Writes the whole header. The cursor stands at the frame's start, and after
+ * it at the network header. */
+static __always_inline bool xlvs_write_l2(struct xlvs_cursor* cursor,
+                                          const struct xlvs_nexthop* way,
+                                          const struct xlvs_vlan* vlan,
+                                          __u16 priority, __be16 ethertype) {
+  struct ethhdr* eth = xlvs_take(cursor, sizeof(*eth));
+  if (!eth) return false;
+  __builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
+  __builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
+  const struct xlvs_vlan_tag outer =
+      vlan ? vlan->tag[0] : (struct xlvs_vlan_tag){};
+  const struct xlvs_vlan_tag inner =
+      vlan ? vlan->tag[1] : (struct xlvs_vlan_tag){};
+  eth->h_proto = outer.tpid ? bpf_htons(outer.tpid) : ethertype;
+  if (!outer.tpid) return true;
+  struct xlvs_vlan_header* tag = xlvs_take(cursor, sizeof(*tag));
+  if (!tag) return false;
+  tag->tci = bpf_htons(outer.tci | priority);
+  tag->ethertype = inner.tpid ? bpf_htons(inner.tpid) : ethertype;
+  if (!inner.tpid) return true;
+  tag = xlvs_take(cursor, sizeof(*tag));
+  if (!tag) return false;
+  tag->tci = bpf_htons(inner.tci);
+  tag->ethertype = ethertype;
+  return true;
+}
+
+/* Replaces the header of a frame whose tags, or whose way's tags, are not none.
+ * Moves the start of the frame. 0: done. */
+__noinline int xlvs_retag(struct xdp_md* ctx, __u32 l3_off, __u32 l3,
+                          const struct xlvs_nexthop* way) {
+  if (!way) return -1;
+  const struct xlvs_vlan* vlan = xlvs_vlan_of(way);
+  if (way->vlan && !vlan) return -1;
+  const __u16 priority = xlvs_vlan_priority(ctx, l3_off);
+  const int grows = (int)xlvs_l2_bytes(vlan) - (int)l3_off;
+  if (grows && bpf_xdp_adjust_head(ctx, -grows)) return -1;
+  struct xlvs_cursor cursor = xlvs_cursor(ctx);
+  return xlvs_write_l2(&cursor, way, vlan, priority,
+                       xlvs_ethertype((enum xlvs_l3)l3))
+             ? 0
+             : -1;
+}
+
+#endif

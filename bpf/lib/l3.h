@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Writing to the network header, IPv4 or IPv6. */
+#ifndef XLVS_BPF_LIB_L3_H
+#define XLVS_BPF_LIB_L3_H
+
+#include "bpf/lib/addr.h"
+#include "bpf/lib/csum.h"
+#include "bpf/lib/packet.h"
+
+static __always_inline __u32 xlvs_l3_bytes(enum xlvs_l3 l3) {
+  return l3 == XLVS_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+/* Writes an address over another. Returns what that adds to a checksum that
+ * covers it. */
+static __always_inline __u64 xlvs_put_v4(__be32* at,
+                                         const struct xlvs_addr* addr) {
+  const __be32 wire = xlvs_addr_to_v4(addr);
+  const __u64 change = xlvs_csum_change32(*at, wire);
+  *at = wire;
+  return change;
+}
+
+static __always_inline __u64 xlvs_put_v6(void* at,
+                                         const struct xlvs_addr* addr) {
+  __u32* words = at;
+  const __u32* wire = (const __u32*)addr->byte;
+  __u64 change = 0;
+  for (int i = 0; i < 4; i++) {
+    change += xlvs_csum_change32(words[i], wire[i]);
+    words[i] = wire[i];
+  }
+  return change;
+}
+
+/* The address in the network header at `l3`: the source or the destination.
+ * Returns the change for the transport's checksum. IPv4's own is mended. */
+static __always_inline __u64 xlvs_put_addr(void* l3, enum xlvs_l3 family,
+                                           bool source,
+                                           const struct xlvs_addr* addr) {
+  if (family == XLVS_V6) {
+    struct ipv6hdr* ip = l3;
+    return xlvs_put_v6(source ? (void*)&ip->saddr : (void*)&ip->daddr, addr);
+  }
+  struct iphdr* ip = l3;
+  const __u64 change = xlvs_put_v4(source ? &ip->saddr : &ip->daddr, addr);
+  ip->check = xlvs_csum_apply(ip->check, change);
+  return change;
+}
+
+/* One hop less, as a router does (RFC 1812, 5.3.1; RFC 8200, 3). It is above 1.
+ */
+static __always_inline void xlvs_decrement_ttl(void* l3, enum xlvs_l3 family) {
+  if (family == XLVS_V6) {
+    ((struct ipv6hdr*)l3)->hop_limit--;
+    return;
+  }
+  struct iphdr* ip = l3;
+  /* TTL is the high byte of its 16-bit word. */
+  ip->check =
+      xlvs_csum_apply(ip->check, xlvs_csum_change16(bpf_htons(0x0100), 0));
+  ip->ttl--;
+}
+
+/* The sum of an IPv4 header without options; 0xffff (folded) if its checksum
+ * is in it and right. */
+static __always_inline __u64 xlvs_sum_v4_header(const struct iphdr* ip) {
+  const __u16* word = (const __u16*)ip;
+  __u64 sum = 0;
+  for (__u32 i = 0; i < sizeof(*ip) / 2; i++) sum += word[i];
+  return sum;
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * What cold paths need and the stack (512 bytes for all functions of a call)
+ * has no room for: one a CPU, in the map xlvs_scratch. Nothing in it lasts
+ * longer than the call that filled it. */
+#ifndef XLVS_BPF_LIB_SCRATCH_H
+#define XLVS_BPF_LIB_SCRATCH_H
+
+#include "bpf/lib/packet.h"
+#include "bpf/lib/way.h"
+#include "maps/conn.h"
+
+union xlvs_life {
+  struct xlvs_conn_life life;
+  __u64 word;
+};
+
+/* Where a connection belongs. */
+struct xlvs_place {
+  __u32 bucket;
+  __u32 home; /* group in the bucket */
+};
+
+#define XLVS_SUM_CHUNK 64
+
+/* What inserting a connection takes and gives. */
+struct xlvs_insert {
+  struct xlvs_place place;
+  __u32 inserts; /* of the head, when the lookup missed */
+  __u32 dest;
+  union xlvs_life life;
+  __u32 ret_slot;
+  __u32 pad0;
+};
+
+/* What making a connection takes and gives. */
+struct xlvs_first {
+  struct xlvs_insert insert; /* .place and .inserts as the lookup left them */
+  /* Of a connection that it takes the place of: */
+  union xlvs_life reused_life;
+  __u32 reused_slot;
+  __u32 is_reused;
+};
+
+/* How a packet is delivered: what xlvs_deliver_any takes of a found connection,
+ * and gives. */
+struct xlvs_delivery {
+  union xlvs_life life;
+  __u32 dest_id;
+  __u32 kind; /* enum xlvs_kind */
+  __u32 ret_mtu;
+  __u16 vport;
+  __u16 pad0;
+};
+
+struct xlvs_scratch {
+  struct bpf_fib_lookup fib;
+  struct xlvs_fib_query query;
+  struct xlvs_way way;
+  struct xlvs_first first;
+  struct xlvs_delivery delivery;
+  struct xlvs_packet packet;   /* of the programs for any shape and for ICMP */
+  struct xlvs_packet quoted;   /* what an ICMP error quotes */
+  struct xlvs_packet probe;    /* the same as it is looked up */
+  struct xlvs_packet original; /* what a quoted tunnel packet carries */
+  struct xlvs_packet answer;
+  __u8 chunk[XLVS_SUM_CHUNK]; /* xlvs_sum */
+};
+
+#endif
