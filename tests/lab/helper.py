@@ -13,7 +13,7 @@ servers  UDP echo servers in several network namespaces: each answers with its
          name, a space, and what it got.
 udp      sends datagrams from new ports and prints the answers.
 
-Addresses are ADDRESS:PORT. Only the standard library.
+Addresses are ADDRESS:PORT or [ADDRESS]:PORT. Only the standard library.
 """
 
 import argparse
@@ -33,7 +33,7 @@ stop = threading.Event()
 
 def address(text):
     host, port = text.rsplit(":", 1)
-    return host, int(port)
+    return host.strip("[]"), int(port)
 
 
 def say(*words):
@@ -170,8 +170,10 @@ def servers(args):
         with open(f"/run/netns/{netns}", "rb") as file:
             if libc.setns(file.fileno(), 0x40000000):  # CLONE_NEWNET
                 raise OSError(ctypes.get_errno(), f"setns {netns}")
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind(("0.0.0.0", args.port))
+        # Of both families.
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", args.port))
         sock.setblocking(False)
         name = netns.rsplit("-", 1)[-1].encode()
         poll.register(sock, selectors.EVENT_READ, name)
@@ -185,8 +187,9 @@ def servers(args):
 
 def udp(args):
     """Each socket is a port of its own, so a connection of its own."""
+    family = socket.AF_INET6 if ":" in args.to[0] else socket.AF_INET
     for i in range(args.count):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.settimeout(2.0)
             if args.port:
                 sock.bind(("", args.port + i))

@@ -5,9 +5,12 @@
 # its checks and calls `end`. Each check prints one line, `ok - SENTENCE` or
 # `not ok - SENTENCE: WHY`, and the file goes on after a failure.
 #
-#   begin [--servers N] [--arms N] [--conns N] [--detached]
-#     a lab (the one that tests/lab/run made, if it fits, else one of its own),
-#     a new instance, attached to all of the director's interfaces
+#   begin [--conns N] [--detached] [OPTION...]
+#     a lab with lab_up's options (the one that tests/lab/run made, if it fits,
+#     else one of its own), a new instance, attached to all of the director's
+#     interfaces; its tun servers take off what tunnels put on
+#   speak 4|6
+#     the family of what follows: $vip, server_port, and what uses them
 #   end
 #     the balance once more; exit code 1 if any check failed
 #
@@ -18,7 +21,10 @@ lab_tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$lab_tests/../../tools/lib/common.sh"
 source "$lab_tests/../../tools/lib/lab.sh"
 
-vip=$lab_vip
+vip=$lab_vip    # as in URL and in ADDRESS:PORT: with [] around IPv6
+family=4
+tunnel=ipip     # of services from now on
+methods=()      # of the lab's servers, as in lab_up
 # shellcheck disable=SC2034  # used by the test files
 helper=$lab_tests/helper.py
 shared_servers=29
@@ -96,7 +102,40 @@ client() { in_netns "$lab-client" "$@"; }
 director() { in_netns "$lab-dir" "$@"; }
 x() { in_netns "$lab-dir" "$xlvs" "$@"; }
 
-server_port() { printf '%s:%s\n' "$(lab_address "$1")" "${2:-80}"; }
+# on NUMBER COMMAND...: at that real server.
+on() {
+  local number=$1
+  shift
+  in_netns "$lab-$(lab_server "$number")" "$@"
+}
+
+speak() {
+  family=$1
+  if ((family == 6)); then vip=[$lab_vip6]; else vip=$lab_vip; fi
+}
+
+# An address as those want it who take no port.
+bare() { tr -d '[]' <<<"$1"; }
+
+server_port() {
+  if ((family == 6)); then
+    printf '[%s]:%s\n' "$(lab_address "$1" 6)" "${2:-80}"
+  else
+    printf '%s:%s\n' "$(lab_address "$1")" "${2:-80}"
+  fi
+}
+
+# The options for server NUMBER's method, into $forward.
+forward_to() {
+  case ${methods[($1 - 1) % ${#methods[@]}]} in
+    nat) forward=(-m) ;;
+    dr) forward=(-g) ;;
+    tun)
+      forward=(-i --tun-type "$tunnel")
+      [[ $tunnel != gue ]] || forward+=(--tun-port "$lab_gue_port")
+      ;;
+  esac
+}
 
 # background NAME COMMAND...: output in $scratch/NAME, until `finish NAME`.
 background() {
@@ -141,6 +180,7 @@ cleanup() {
     not_ok "$(basename "$0" .sh) runs to its end" \
       "stopped with exit code $rc after '$last'"
   for name in "${!started[@]}"; do finish "$name"; done
+  [[ ${methods[*]} != *tun* ]] || decapsulate detach >/dev/null 2>&1
   if [[ -d /sys/fs/bpf/$XLVS_INSTANCE ]]; then
     x detach --purge >/dev/null 2>&1
     rm -rf "/sys/fs/bpf/${XLVS_INSTANCE:?}"
@@ -150,15 +190,26 @@ cleanup() {
   rm -rf "$scratch"
 }
 
+# decapsulate attach|detach: all tun servers.
+decapsulate() {
+  local number args=()
+  [[ $1 == detach ]] ||
+    args=(--from "$lab_net.1,$lab_net6:1" --tun-port "$lab_gue_port")
+  for ((number = 1; number <= $(lab_get "$lab" servers); number++)); do
+    [[ ${methods[(number - 1) % ${#methods[@]}]} == tun ]] || continue
+    on "$number" "$xlvs" decap "$1" eth0 "${args[@]}"
+  done
+}
+
 begin() {
-  local servers=$shared_servers arms=2 conns=20000 detached=''
+  local servers=$shared_servers conns=20000 detached='' options=()
   while (($#)); do
     case $1 in
       --servers) servers=$2 && shift 2 ;;
-      --arms) arms=$2 && shift 2 ;;
       --conns) conns=$2 && shift 2 ;;
       --detached) detached=1 && shift ;;
-      *) die "begin: $1?" ;;
+      --arms | --method) options+=("$1" "$2") && shift 2 ;;
+      *) options+=("$1") && shift ;;
     esac
   done
   need_root
@@ -170,20 +221,22 @@ begin() {
   scratch=$(mktemp -d "${TMPDIR:-/tmp}/xlvs-lab-test.XXXXXX")
   trap cleanup EXIT
   trap 'exit 130' INT TERM
-  if [[ -n ${XLVS_TEST_LAB:-} && $arms == 2 ]] &&
+  if [[ -n ${XLVS_TEST_LAB:-} ]] && ((${#options[@]} == 0)) &&
     ((servers <= $(lab_get "$XLVS_TEST_LAB" servers))); then
     lab=$XLVS_TEST_LAB
   else
     lab=xt$$
     own_lab=$lab
-    lab_up "$lab" "$servers" "$arms"
+    lab_up "$lab" --servers "$servers" "${options[@]}"
   fi
+  IFS=, read -ra methods <<<"$(lab_get "$lab" methods)"
   read -ra devices <<<"$(lab_get "$lab" devices)"
   if [[ -z $detached ]]; then
     x attach "${devices[@]}" --conns "$conns" >"$scratch/attach" 2>&1 || {
       not_ok "xlvs attaches to ${devices[*]}" "$(cat "$scratch/attach")"
       end
     }
+    [[ ${methods[*]} != *tun* ]] || decapsulate attach >/dev/null
   fi
 }
 
@@ -231,7 +284,7 @@ read_visits() {
 
 # Sum of a column of -L -n over all servers: active_conns, inactive_conns.
 _column() {
-  x -L -n | awk -v c="$1" '$1 == "->" && $2 ~ /^[0-9]/ {n += $c}
+  x -L -n | awk -v c="$1" '$1 == "->" && $2 ~ /^[0-9[]/ {n += $c}
                            END {print n + 0}'
 }
 active_conns() { _column 5; }
@@ -247,7 +300,7 @@ listed_conns() {
 
 # `ADDRESS:PORT CONNS` of every real server of the only service.
 conns_by_server() {
-  x -L -n --stats --exact | awk '$1 == "->" && $2 ~ /^[0-9]/ {print $2, $3}'
+  x -L -n --stats --exact | awk '$1 == "->" && $2 ~ /^[0-9[]/ {print $2, $3}'
 }
 
 # One ending's counter, or the sum of those whose names match.
@@ -280,11 +333,22 @@ retransmits() {
 }
 
 # service [SCHEDULER] [COUNT] [PORT]: a TCP service on the VIP with the first
-# COUNT servers, weight 1; add_server NUMBER [OPTION...] adds one more.
+# COUNT servers, weight 1, each by its method.
 service() {
   local scheduler=${1:-rr} count=${2:-$shared_servers} port=${3:-80} number
   x -A -t "$vip:$port" -s "$scheduler"
   for ((number = 1; number <= count; number++)); do
-    x -a -t "$vip:$port" -r "$(server_port "$number")" -m
+    server -a -t "$port" "$number"
   done
+}
+
+# server -a|-e|-d -t|-u PORT NUMBER [OPTION...]: one real server of a service,
+# by its method. Only masquerading can ask another port than its own.
+server() {
+  local action=$1 protocol=$2 port=$3 number=$4 to=$3 forward=()
+  shift 4
+  [[ $action == -d ]] || forward_to "$number"
+  [[ ${forward[*]} != -m || $protocol != -t ]] || to=80
+  x "$action" "$protocol" "$vip:$port" -r "$(server_port "$number" "$to")" \
+    "${forward[@]}" "$@"
 }

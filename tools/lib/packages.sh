@@ -14,7 +14,8 @@ packages_build=(
 # shellcheck disable=SC2034
 packages_lab=(
   nginx-light libnginx-mod-http-echo wrk curl iproute2 ethtool jq procps
-  util-linux ca-certificates netbase python3 python3-scapy clang
+  util-linux ca-certificates netbase python3 python3-scapy clang libc6-dev
+  bpftool dnsmasq-base bind9-dnsutils iperf3 iputils-ping traceroute tcpdump
 )
 # shellcheck disable=SC2034
 packages_check=(shellcheck clang-format)
