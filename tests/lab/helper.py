@@ -107,7 +107,7 @@ def stream(args):
     """Connections are opened in order, so that rr gives one to each server."""
     links = []
     for _ in range(args.count):
-        sock = connect(args.to, timeout=3.0)
+        sock = connect(args.to, timeout=args.timeout)
         links.append([sock, ask(sock), 1, "-"])
     say("ready")
 
@@ -225,7 +225,9 @@ def main():
         default="none",
         choices=["none", "server", "client", "both", "reset"],
     )
-    command(stream).add_argument("--pause", type=float, default=0.05)
+    sub = command(stream)
+    sub.add_argument("--pause", type=float, default=0.05)
+    sub.add_argument("--timeout", type=float, default=3.0)
     command(visit).add_argument("--pause", type=float, default=0.005)
     sub = command(servers, to=None)
     sub.add_argument("--port", type=int, default=53)

@@ -8,7 +8,8 @@
 #   begin [--conns N] [--detached] [OPTION...]
 #     a lab with lab_up's options (the one that tests/lab/run made, if it fits,
 #     else one of its own), a new instance, attached to all of the director's
-#     interfaces; its tun servers take off what tunnels put on
+#     interfaces; its tun servers take off what tunnels put on. Again: another
+#     lab, after the first is put away
 #   speak 4|6
 #     the family of what follows: $vip, server_port, and what uses them
 #   end
@@ -31,6 +32,8 @@ shared_servers=29
 failed=0
 last='' # the sentence of the last check
 ended=''
+scratch=''
+own_lab=''
 declare -A started=()
 
 # --- what a check says -------------------------------------------------------
@@ -173,31 +176,49 @@ finish() {
 # --- begin and end -----------------------------------------------------------
 
 cleanup() {
-  local rc=$? name
+  local rc=$?
   set +e
   trap '' PIPE # who reads us may be gone; the rest is to be done all the same
   [[ -n $ended ]] ||
     not_ok "$(basename "$0" .sh) runs to its end" \
       "stopped with exit code $rc after '$last'"
-  for name in "${!started[@]}"; do finish "$name"; done
-  [[ ${methods[*]} != *tun* ]] || decapsulate detach >/dev/null 2>&1
-  if [[ -d /sys/fs/bpf/$XLVS_INSTANCE ]]; then
-    x detach --purge >/dev/null 2>&1
-    rm -rf "/sys/fs/bpf/${XLVS_INSTANCE:?}"
-  fi
-  rm -f "/run/xlvs/${XLVS_INSTANCE:?}.lock" # the name is never used again
-  [[ -z $own_lab ]] || lab_down "$own_lab" >/dev/null 2>&1
+  put_away
   rm -rf "$scratch"
 }
 
-# decapsulate attach|detach: all tun servers.
+put_away() {
+  local name
+  for name in "${!started[@]}"; do finish "$name"; done
+  ((${#methods[@]} == 0)) ||
+    decapsulate detach eth0 >/dev/null 2>&1 || true
+  methods=()
+  if [[ -d /sys/fs/bpf/$XLVS_INSTANCE ]]; then
+    x detach --purge >/dev/null 2>&1 || true
+    rm -rf "/sys/fs/bpf/${XLVS_INSTANCE:?}"
+  fi
+  rm -rf "/sys/fs/bpf/${XLVS_INSTANCE:?}"-rs*-decap
+  # The names are never used again.
+  rm -f "/run/xlvs/${XLVS_INSTANCE:?}.lock" "/run/xlvs/$XLVS_INSTANCE"-rs*.lock
+  [[ -z $own_lab ]] || lab_down "$own_lab" >/dev/null 2>&1
+  own_lab=''
+}
+
+# decap NUMBER WORD...: `xlvs decap` at that real server. The pins of all are in
+# one place here, so each has an instance of its own.
+decap() {
+  local number=$1
+  shift
+  XLVS_INSTANCE=$XLVS_INSTANCE-$(lab_server "$number") \
+    on "$number" "$xlvs" decap "$@"
+}
+
+# decapsulate WORD...: the same at all tun servers.
 decapsulate() {
-  local number args=()
-  [[ $1 == detach ]] ||
-    args=(--from "$lab_net.1,$lab_net6:1" --tun-port "$lab_gue_port")
-  for ((number = 1; number <= $(lab_get "$lab" servers); number++)); do
+  local number servers
+  servers=$(lab_get "$lab" servers)
+  for ((number = 1; number <= servers; number++)); do
     [[ ${methods[(number - 1) % ${#methods[@]}]} == tun ]] || continue
-    on "$number" "$xlvs" decap "$1" eth0 "${args[@]}"
+    decap "$number" "$@"
   done
 }
 
@@ -217,8 +238,8 @@ begin() {
   xlvs=$(find_xlvs)
   [[ -n $xlvs ]] || die "there is no xlvs: build it, or set XLVS=PATH"
   export XLVS_INSTANCE=xlvs-test-$$
-  own_lab=''
-  scratch=$(mktemp -d "${TMPDIR:-/tmp}/xlvs-lab-test.XXXXXX")
+  [[ -z $scratch ]] || put_away
+  [[ -n $scratch ]] || scratch=$(mktemp -d "${TMPDIR:-/tmp}/xlvs-lab-test.XXXXXX")
   trap cleanup EXIT
   trap 'exit 130' INT TERM
   if [[ -n ${XLVS_TEST_LAB:-} ]] && ((${#options[@]} == 0)) &&
@@ -236,7 +257,9 @@ begin() {
       not_ok "xlvs attaches to ${devices[*]}" "$(cat "$scratch/attach")"
       end
     }
-    [[ ${methods[*]} != *tun* ]] || decapsulate attach >/dev/null
+    lab_tell_vlans "$lab" "$XLVS_INSTANCE"
+    decapsulate attach eth0 --from "$lab_net.1,$lab_net6:1" \
+      --tun-port "$lab_gue_port" >/dev/null
   fi
 }
 
@@ -273,6 +296,33 @@ everyone() {
 # One visit that must be answered within SECONDS.
 # answers SECONDS [ADDRESS]
 answers() { client curl -sS --max-time "$1" -o /dev/null "http://${2:-$vip}/"; }
+
+# The method of server NUMBER in words, with the tunnel's kind.
+method_words() {
+  case ${methods[($1 - 1) % ${#methods[@]}]} in
+    nat) echo Masq ;;
+    dr) echo Route ;;
+    tun) echo "Tunnel ($tunnel)" ;;
+  esac
+}
+
+# The path MTU that a host has learned towards ADDRESS; 0 if none.
+# learned_mtu NETNS ADDRESS
+learned_mtu() {
+  in_netns "$1" ip -o route get "$2" |
+    sed -nE 's/.* mtu (lock )?([0-9]+).*/\2/p' | grep . || echo 0
+}
+
+# Client and servers know no path MTU any more. A host that knows one tells it
+# to its peer as its MSS, so that the peer has nothing to learn.
+forget_mtus() {
+  local netns family
+  for netns in $(_lab_namespaces "$lab"); do
+    for family in 4 6; do
+      in_netns "$netns" ip "-$family" route flush cache
+    done
+  done
+}
 
 has_xdp() { ip -n "$lab-dir" -d link show "$1" | grep -q prog/xdp; }
 

@@ -579,6 +579,7 @@ lab_down() {
         rm -rf "/sys/fs/bpf/${instance:?}"
       fi
     fi
+    [[ -z $instance ]] || rm -rf "/sys/fs/bpf/${instance:?}"-rs*-decap
   fi
   _lab_kill "$name"
   for netns in $(_lab_namespaces "$name"); do ip netns del "$netns"; done
