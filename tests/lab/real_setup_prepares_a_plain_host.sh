@@ -6,10 +6,7 @@
 # leaves it as it was.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-begin --servers 2 --router
-# A plain host: nothing but a way to the rest of the world.
-on 1 ip route replace default via "$lab_net.254"
-on 1 ip route replace default via "$lab_net6:254"
+begin --servers 1 --method plain
 
 state() {
   on 1 ip -o addr show | awk '{$1 = ""; print}' | sed 's/valid_lft.*//'

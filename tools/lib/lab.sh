@@ -14,9 +14,12 @@
 #   --servers N    1 to 200; default 29
 #   --arms 1|2     the director's interfaces; default 2
 #   --method M,..  how the servers are prepared, one after the other and again
-#                  from the first: nat (the default), dr, tun
+#                  from the first: nat (the default): routes by the director;
+#                  dr, tun: has the VIP, routes past the director; plain: routes
+#                  past the director, and that is all. tun servers still need
+#                  something that takes packets out of their tunnels.
 #   --router       a way of 1400 bytes between the client and all others; with
-#                  dr or tun always, as replies need a way past the director
+#                  all but nat always, as replies need a way past the director
 #   --vlan         the director's arms are VLANs 10 and 20 on one trunk, eth0
 #   --jumbo        an MTU of 9000 bytes among director and servers
 #   --udp          dnsmasq and iperf3 on every server
@@ -93,7 +96,7 @@ _lab_nth_method() {
   printf '%s\n' "${list[($2 - 1) % ${#list[@]}]}"
 }
 
-# How server NUMBER is prepared: nat, dr or tun.
+# How server NUMBER is prepared: nat, dr, tun or plain.
 lab_method() { _lab_nth_method "$(lab_get "$1" methods)" "$2"; }
 
 _lab_namespaces() {
@@ -259,7 +262,7 @@ CONF
 # from the one that was asked, unless it listens on one only.
 _lab_udp_up() {
   local address listen=("$address4" "$address6")
-  [[ $method == nat ]] || listen=("$lab_vip" "$lab_vip6")
+  [[ $method != dr && $method != tun ]] || listen=("$lab_vip" "$lab_vip6")
   in_netns "$netns" dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=nobody \
     --pid-file="$dir/dnsmasq.pid" --log-facility="$dir/dnsmasq.log" \
     --txt-record="name.lab,$server" --local=/lab/
@@ -285,10 +288,10 @@ _lab_server_up() {
   ip -n "$name-net" link add "$server" mtu "$mtu" type veth \
     peer name eth0 mtu "$mtu" netns "$netns"
   ip -n "$name-net" link set "$server" master br0 up
-  if [[ $method != nat ]]; then
+  [[ $method == nat ]] || gateway=254
+  if [[ $method == dr || $method == tun ]]; then
     # Has the VIP, and keeps quiet about it: for IPv6 it is enough that it is on
     # another device than the one that is asked.
-    gateway=254
     ip -n "$netns" -batch - <<BATCH
 addr add $lab_vip/32 dev lo
 addr add $lab_vip6/128 dev lo nodad preferred_lft 0
@@ -499,8 +502,9 @@ lab_check() {
     ((servers < 1 || servers > lab_servers_max)); then
     die "--servers is 1 to $lab_servers_max, not '$servers'"
   fi
-  [[ $methods =~ ^(nat|dr|tun)(,(nat|dr|tun))*$ ]] ||
-    die "--method is nat, dr or tun, or several with commas, not '$methods'"
+  [[ $methods =~ ^(nat|dr|tun|plain)(,(nat|dr|tun|plain))*$ ]] ||
+    die "--method is nat, dr, tun, plain, or several with commas," \
+      "not '$methods'"
   lab_exists "$name" &&
     die "lab '$name' exists: tools/lab down --name $name removes it"
   [[ -z $(_lab_namespaces "$name") ]] ||

@@ -157,6 +157,7 @@ PICTURE
     dr | tun)
       printf '%28s default via %s, VIP on lo\n' '' "$gateway"
       ;;
+    plain) printf '%28s default via %s\n' '' "$gateway" ;;
     *)
       printf '%28s one after the other: %s\n' '' "${methods//,/, }"
       ;;
