@@ -70,14 +70,16 @@ _wire_names() {
 # wire_frames LAB
 wire_frames() {
   _wire_names "$1" >"$scratch/wire.names"
-  tcpdump -nn -e -t -q -r "$scratch/wire.pcap" 2>/dev/null |
+  tcpdump -nn -e -t -r "$scratch/wire.pcap" 2>/dev/null |
     awk '
       NR == FNR { who[$1] = $2; next }
       {
         from = $1; to = $3; sub(",", "", to)
-        text = $0; sub(/^.* length [0-9]+: /, "", text)
+        text = $0; sub(/^[^:]*(:[^:]+)* length [0-9]+: /, "", text)
+        sub(/, (seq|length) .*/, "", text)
         printf "  %-8s %s > %-8s %s\n", who[from], from, who[to], to
-        printf "      %s\n", substr(text, 1, 72)
+        for (; text != ""; text = substr(text, 73))
+          printf "      %s\n", substr(text, 1, 72)
       }' "$scratch/wire.names" -
 }
 
