@@ -44,7 +44,7 @@ for either in 4 6; do
   is "IPv$family: only the director claims the VIP" "$(claims)" "$director_mac"
   check "IPv$family: --apply again succeeds" setup --apply
   is "IPv$family: and all is as before" "$(visits 3)" "$(each 3 1)"
-  check "IPv$family: --undo succeeds" setup --undo
+  check "IPv$family: --undo succeeds" on 1 "$xlvs" real-setup --undo
   is "IPv$family: the host is as it was" "$(state)" "$plain"
   check "IPv$family: and answers no more" fails answers 1
   x -D -t "$vip:80"
