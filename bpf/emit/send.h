@@ -34,11 +34,11 @@ static __always_inline enum xlvs_step xlvs_set_l2(
 
 /* One hop less, and the frame's header for the way. */
 static __always_inline enum xlvs_step xlvs_hop(struct xdp_md* ctx,
+                                               const struct xlvs_view* view,
                                                struct xlvs_shape shape,
                                                const struct xlvs_nexthop* way) {
-  void* l3 = xlvs_at(ctx, shape.l3_off, xlvs_l3_bytes(shape.l3));
-  if (!l3) return XLVS_STEP_drop_internal;
-  xlvs_decrement_ttl(l3, shape.l3);
+  xlvs_mend_l3(view->l3, shape.l3,
+               view->l3_change + xlvs_decrement_ttl(view->l3, shape.l3));
   return xlvs_set_l2(ctx, shape, way);
 }
 

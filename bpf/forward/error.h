@@ -30,6 +30,8 @@ static __always_inline enum xlvs_step xlvs_masq_error(
   *at = new_port;
   const __u64 outer = xlvs_put_addr(l3, shape.l3, source, addr);
   const __u64 inner = xlvs_put_addr(quoted_l3, shape.l3, !source, addr);
+  xlvs_mend_l3(l3, shape.l3, outer);
+  xlvs_mend_l3(quoted_l3, shape.l3, inner);
   /* ICMPv6 covers the outer addresses (pseudo header), and nothing in the
    * quoted header makes up for its address; in IPv4's its checksum does. */
   if (shape.l3 == XLVS_V6) change += outer + inner;

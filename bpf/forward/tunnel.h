@@ -86,7 +86,7 @@ static __always_inline bool xlvs_read_inner(struct xlvs_cursor cursor,
   if (l3 == XLVS_V4) {
     struct iphdr* ip = xlvs_take(&cursor, sizeof(*ip));
     if (!ip) return false;
-    xlvs_decrement_ttl(ip, XLVS_V4);
+    xlvs_mend_l3(ip, XLVS_V4, xlvs_decrement_ttl(ip, XLVS_V4));
     ret->tos = ip->tos;
     ret->ttl = ip->ttl;
     ret->dont_fragment = ip->frag_off & bpf_htons(0x4000);

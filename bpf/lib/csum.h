@@ -19,13 +19,13 @@ static __always_inline __u64 xlvs_csum_change16(__u16 old_bits,
   return (__u64)(__u16)~old_bits + new_bits;
 }
 
+/* Adding the halves to each other, both ways at once, leaves their sum with its
+ * carry, in the upper half. */
 static __always_inline __u16 xlvs_csum_fold(__u64 sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return (__u16)~sum;
+  sum += sum >> 32 | sum << 32;
+  __u32 half = sum >> 32;
+  half += half >> 16 | half << 16;
+  return (__u16) ~(half >> 16);
 }
 
 static __always_inline __u16 xlvs_csum_apply(__u16 check, __u64 change) {

@@ -6,6 +6,7 @@
 
 #include "bpf/lib/addr.h"
 #include "bpf/lib/csum.h"
+#include "bpf/lib/cursor.h"
 #include "bpf/lib/packet.h"
 
 static __always_inline __u32 xlvs_l3_bytes(enum xlvs_l3 l3) {
@@ -35,7 +36,7 @@ static __always_inline __u64 xlvs_put_v6(void* at,
 }
 
 /* The address in the network header at `l3`: the source or the destination.
- * Returns the change for the transport's checksum. IPv4's own is mended. */
+ * Returns what that adds to a checksum that covers it. */
 static __always_inline __u64 xlvs_put_addr(void* l3, enum xlvs_l3 family,
                                            bool source,
                                            const struct xlvs_addr* addr) {
@@ -44,23 +45,27 @@ static __always_inline __u64 xlvs_put_addr(void* l3, enum xlvs_l3 family,
     return xlvs_put_v6(source ? (void*)&ip->saddr : (void*)&ip->daddr, addr);
   }
   struct iphdr* ip = l3;
-  const __u64 change = xlvs_put_v4(source ? &ip->saddr : &ip->daddr, addr);
+  return xlvs_put_v4(source ? &ip->saddr : &ip->daddr, addr);
+}
+
+/* Mends IPv4's header checksum for what has changed in the header. */
+static __always_inline void xlvs_mend_l3(void* l3, enum xlvs_l3 family,
+                                         __u64 change) {
+  if (family == XLVS_V6) return;
+  struct iphdr* ip = l3;
   ip->check = xlvs_csum_apply(ip->check, change);
-  return change;
 }
 
 /* One hop less, as a router does (RFC 1812, 5.3.1; RFC 8200, 3). It is above 1.
- */
-static __always_inline void xlvs_decrement_ttl(void* l3, enum xlvs_l3 family) {
+ * Returns the change for xlvs_mend_l3. */
+static __always_inline __u64 xlvs_decrement_ttl(void* l3, enum xlvs_l3 family) {
   if (family == XLVS_V6) {
     ((struct ipv6hdr*)l3)->hop_limit--;
-    return;
+    return 0;
   }
-  struct iphdr* ip = l3;
+  ((struct iphdr*)l3)->ttl--;
   /* TTL is the high byte of its 16-bit word. */
-  ip->check =
-      xlvs_csum_apply(ip->check, xlvs_csum_change16(bpf_htons(0x0100), 0));
-  ip->ttl--;
+  return xlvs_csum_change16(bpf_htons(0x0100), 0);
 }
 
 /* The sum of an IPv4 header without options; 0xffff (folded) if its checksum
@@ -70,6 +75,20 @@ static __always_inline __u64 xlvs_sum_v4_header(const struct iphdr* ip) {
   __u64 sum = 0;
   for (__u32 i = 0; i < sizeof(*ip) / 2; i++) sum += word[i];
   return sum;
+}
+
+/* The network header, for writing. */
+struct xlvs_view {
+  void* l3;
+  __u64 l3_change; /* not yet in its checksum */
+};
+
+static __always_inline bool xlvs_view(struct xdp_md* ctx,
+                                      struct xlvs_shape shape,
+                                      struct xlvs_view* ret) {
+  ret->l3 = xlvs_at(ctx, shape.l3_off, xlvs_l3_bytes(shape.l3));
+  ret->l3_change = 0;
+  return ret->l3 != NULL;
 }
 
 #endif

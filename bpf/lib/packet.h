@@ -71,6 +71,8 @@ struct xlvs_shape {
 #define XLVS_L3_OFF_MAX 22   /* two VLAN tags */
 #define XLVS_L4_OFF_MAX 1023 /* what the verifier is told; a mask */
 
+/* In words of 8 bytes: the third from last is all constants in the program for
+ * the commonest shape. */
 struct xlvs_packet {
   struct xlvs_addr saddr;
   struct xlvs_addr daddr;
@@ -79,16 +81,21 @@ struct xlvs_packet {
   __u16 ip_bytes; /* the IP packet, header included */
   __u8 l4_proto;
   __u8 event; /* enum xlvs_tcp_event or xlvs_sctp_event */
-  __u8 ttl;   /* or hop limit */
-  __u8 dont_fragment;
-  __u8 tos;      /* or traffic class */
-  __u8 fragment; /* this and the next three: struct xlvs_shape, as parsed */
-  __u16 l3_off;
+
+  __u16 l3_off; /* these four: struct xlvs_shape, as parsed */
   __u16 l4_off;
   __u8 l3;
-  __u8 pad0[3];
+  __u8 fragment;
+  __u8 pad0[2];
+
+  __u8 ttl; /* or hop limit */
+  __u8 tos; /* or traffic class */
+  __u8 dont_fragment;
+  __u8 pad1;
   __u32 now_ticks;
+
   __u32 fragment_id;
+  __u32 pad2;
 };
 
 static __always_inline struct xlvs_shape xlvs_shape_of(

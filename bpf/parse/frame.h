@@ -15,24 +15,29 @@
  * be one of ours, but xlvs_parse has to look. */
 static __always_inline enum xlvs_step xlvs_parse_plain(
     struct xlvs_cursor cursor, struct xlvs_packet* ret) {
-  const struct ethhdr* eth = xlvs_take(&cursor, sizeof(*eth));
-  if (!eth) return XLVS_STEP_pass_truncated;
-  if (eth->h_proto != bpf_htons(ETH_P_IP)) return XLVS_STEP_other_shape;
-  if (eth->h_dest[0] & 1) return XLVS_STEP_pass_not_unicast;
-  const void* frame_end = cursor.end;
-  const struct iphdr* ip = xlvs_take(&cursor, sizeof(*ip));
-  if (!ip) return XLVS_STEP_pass_truncated;
-  if (ip->version != 4 || ip->ihl != 5) return XLVS_STEP_other_shape;
-  xlvs_parse_v4(ip, ret);
-  if (ret->fragment != XLVS_WHOLE) return XLVS_STEP_other_shape;
-  if (ret->l4_proto != IPPROTO_TCP && ret->l4_proto != IPPROTO_UDP)
+  const struct ethhdr* eth =
+      xlvs_take(&cursor, sizeof(*eth) + sizeof(struct iphdr));
+  if (!eth) return XLVS_STEP_other_shape;
+  const struct iphdr* ip = (const void*)(eth + 1);
+  if (eth->h_proto != bpf_htons(ETH_P_IP))
+    return eth->h_proto == bpf_htons(ETH_P_IPV6) ||
+                   eth->h_proto == bpf_htons(ETH_P_8021Q) ||
+                   eth->h_proto == bpf_htons(ETH_P_8021AD)
+               ? XLVS_STEP_other_shape
+               : XLVS_STEP_pass_not_ip;
+  if (*(const __u8*)ip != 0x45 || /* version 4, 5 words */
+      ip->frag_off & bpf_htons(XLVS_IP_MORE_FRAGMENTS | XLVS_IP_OFFSET) ||
+      (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
     return XLVS_STEP_other_shape;
+  if (eth->h_dest[0] & 1) return XLVS_STEP_pass_not_unicast;
+  xlvs_parse_v4(ip, ret);
   /* Longer than what is here in one piece: it may have frags. */
-  if (ret->ip_bytes > (__u64)(frame_end - (const void*)ip))
+  if (ret->ip_bytes > (__u64)(cursor.end - (const void*)ip))
     return XLVS_STEP_other_shape;
   const struct xlvs_shape shape = XLVS_SHAPE_PLAIN_V4;
   ret->l3_off = shape.l3_off;
   ret->l4_off = shape.l4_off;
+  ret->fragment = shape.fragment;
   return xlvs_parse_l4(&cursor, ret);
 }
 

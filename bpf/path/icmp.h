@@ -102,7 +102,9 @@ static __always_inline enum xlvs_step xlvs_error_to_client(
   step = xlvs_masq_error(ctx, shape, quoted, XLVS_TO_CLIENT, &found.dest->vaddr,
                          found.vport);
   if (step != XLVS_STEP_next) return step;
-  step = xlvs_hop(ctx, shape, &way);
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
+  step = xlvs_hop(ctx, &view, shape, &way);
   return step == XLVS_STEP_next
              ? xlvs_sent(ctx, way.ifindex, XLVS_TO_CLIENT, XLVS_KIND_error)
              : step;

@@ -42,10 +42,12 @@ static __always_inline enum xlvs_step xlvs_to_client(
   struct xlvs_nexthop way;
   enum xlvs_step step = xlvs_find_way_to_client(ctx, pkt, &found, &way);
   if (step != XLVS_STEP_next) return step;
-  step = xlvs_masq(ctx, pkt, shape, XLVS_TO_CLIENT, &found.dest->vaddr,
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
+  step = xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_CLIENT, &found.dest->vaddr,
                    found.vport);
   if (step != XLVS_STEP_next) return step;
-  step = xlvs_hop(ctx, shape, &way);
+  step = xlvs_hop(ctx, &view, shape, &way);
   return step == XLVS_STEP_next
              ? xlvs_sent(ctx, way.ifindex, XLVS_TO_CLIENT, XLVS_KIND_packet)
              : step;

@@ -157,7 +157,12 @@ __noinline int xlvs_masq_any(struct xdp_md* ctx, const struct xlvs_packet* pkt,
   if (quoted)
     return xlvs_masq_error(ctx, shape, quoted, XLVS_TO_DEST, &dest->daddr,
                            dport);
-  return xlvs_masq(ctx, pkt, shape, XLVS_TO_DEST, &dest->daddr, dport);
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
+  const enum xlvs_step step =
+      xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_DEST, &dest->daddr, dport);
+  xlvs_mend_l3(view.l3, shape.l3, view.l3_change);
+  return step;
 }
 
 static __always_inline __u32 xlvs_overhead_bytes(enum xlvs_method method,
@@ -235,9 +240,15 @@ __noinline int xlvs_deliver_any(struct xdp_md* ctx,
   /* What is not rewritten the kernel takes for its own: here that is right. */
   if (step == XLVS_STEP_pass_local) return step;
   if (step != XLVS_STEP_next) way->nexthop.vlan = 0; /* the kernel's to write */
-  const int done = method == XLVS_METHOD_tunnel
-                       ? xlvs_tunnel(ctx, pkt, found.dest, &way->nexthop)
-                       : (int)xlvs_hop(ctx, xlvs_shape_of(pkt), &way->nexthop);
+  int done;
+  if (method == XLVS_METHOD_tunnel) {
+    done = xlvs_tunnel(ctx, pkt, found.dest, &way->nexthop);
+  } else {
+    const struct xlvs_shape shape = xlvs_shape_of(pkt);
+    struct xlvs_view view;
+    if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
+    done = xlvs_hop(ctx, &view, shape, &way->nexthop);
+  }
   if (done != XLVS_STEP_next) return done;
   if (step != XLVS_STEP_next)
     return xlvs_hand_over(ctx, way->route_ifindex, &way->gateway, step);
@@ -260,10 +271,13 @@ static __always_inline enum xlvs_step xlvs_deliver(
     if (method == XLVS_METHOD_tunnel) {
       step = (enum xlvs_step)xlvs_tunnel(ctx, pkt, dest, &way);
     } else {
-      if (method == XLVS_METHOD_masq)
-        step = xlvs_masq(ctx, pkt, shape, XLVS_TO_DEST, &dest->daddr,
+      struct xlvs_view view;
+      const bool masq = method == XLVS_METHOD_masq;
+      if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
+      if (masq)
+        step = xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_DEST, &dest->daddr,
                          xlvs_dport(dest, found->vport));
-      if (step == XLVS_STEP_next) step = xlvs_hop(ctx, shape, &way);
+      if (step == XLVS_STEP_next) step = xlvs_hop(ctx, &view, shape, &way);
     }
     return step == XLVS_STEP_next
                ? xlvs_sent(ctx, way.ifindex, XLVS_TO_DEST, XLVS_KIND_packet)

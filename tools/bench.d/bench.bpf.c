@@ -6,28 +6,28 @@
 #include "bpf/director.bpf.c"
 #include "tools/bench.d/traffic.h"
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_control_request(struct xdp_md* ctx) {
   return bench_request(ctx) ? XDP_TX : XDP_ABORTED;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_control_reply(struct xdp_md* ctx) {
   return bench_reply(ctx) ? XDP_TX : XDP_ABORTED;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_xlvs_request(struct xdp_md* ctx) {
   return bench_request(ctx) ? xlvs_direct(ctx) : XDP_ABORTED;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_xlvs_reply(struct xdp_md* ctx) {
   return bench_reply(ctx) ? xlvs_direct(ctx) : XDP_ABORTED;
 }
 
 /* Between two strangers, always others: passed. */
-SEC("xdp")
+SEC("xdp.frags")
 int bench_xlvs_stranger(struct xdp_md* ctx) {
   const __u32 flow = bench_next_flow();
   return bench_write(ctx, bench_client(flow), bpf_htonl(BENCH_STRANGER),

@@ -76,15 +76,18 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
   BENCH_CUT(BENCH_WAY, &way);
 
   const struct xlvs_shape shape = XLVS_SHAPE_PLAIN_V4;
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, shape, &view)) return XDP_ABORTED;
   const enum xlvs_step step =
-      to_dest ? xlvs_masq(ctx, &pkt, shape, XLVS_TO_DEST, &found.dest->daddr,
-                          xlvs_dport(found.dest, found.vport))
-              : xlvs_masq(ctx, &pkt, shape, XLVS_TO_CLIENT, &found.dest->vaddr,
-                          found.vport);
+      to_dest
+          ? xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_DEST, &found.dest->daddr,
+                      xlvs_dport(found.dest, found.vport))
+          : xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_CLIENT,
+                      &found.dest->vaddr, found.vport);
   if (step != XLVS_STEP_next) return XDP_ABORTED;
   BENCH_CUT(BENCH_MASQ, &way);
 
-  if (xlvs_hop(ctx, shape, &way) != XLVS_STEP_next) return XDP_ABORTED;
+  if (xlvs_hop(ctx, &view, shape, &way) != XLVS_STEP_next) return XDP_ABORTED;
   return way.ifindex == ctx->ingress_ifindex ? XDP_TX : XDP_REDIRECT;
 }
 
