@@ -569,6 +569,19 @@ _lab_kill() {
   for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
 }
 
+# What `xlvs real-setup --apply` did goes with the namespace, its notes do not.
+_lab_forget_setups() {
+  local name=$1 netns xlvs
+  xlvs=$(find_xlvs)
+  [[ -n $xlvs ]] && compgen -G '/run/xlvs/real-setup-*.json' >/dev/null ||
+    return 0
+  for netns in $(_lab_namespaces "$name"); do
+    [[ $netns != "$name"-rs* ]] ||
+      XLVS_INSTANCE=${instance:-xlvs}-${netns##*-} in_netns "$netns" \
+        "$xlvs" real-setup --undo >/dev/null 2>&1 || true
+  done
+}
+
 # Everything of a lab, however much of it there is. Also the director instance
 # that was made for it (lab_set NAME instance ...).
 lab_down() {
@@ -583,6 +596,7 @@ lab_down() {
         rm -rf "/sys/fs/bpf/${instance:?}"
       fi
     fi
+    _lab_forget_setups "$name"
     [[ -z $instance ]] || rm -rf "/sys/fs/bpf/${instance:?}"-rs*-decap
   fi
   _lab_kill "$name"
