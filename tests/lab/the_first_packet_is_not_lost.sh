@@ -24,4 +24,19 @@ is "the same after all entries, the client's too, were flushed" \
   "$(visits 29)" "$(everyone 1)"
 is "again nothing was retransmitted" "$(retransmits "$lab-client")" "$before"
 check_balance
+
+# The same by every method. What is routed or tunnelled cannot be left to the
+# kernel as it is: it would take the packet for its own.
+begin --servers 6 --method nat,dr,tun
+for either in 4 6; do
+  speak "$either"
+  service rr 6
+  ip -n "$lab-dir" neigh flush all nud all
+  before=$(retransmits "$lab-client")
+  is "IPv$family: a visit to two servers of each method, none in the neighbours" \
+    "$(visits 6)" "$(each 1 1 2 3 4 5 6)"
+  is "IPv$family: the client retransmitted nothing" \
+    "$(retransmits "$lab-client")" "$before"
+done
+check_balance
 end
