@@ -2,19 +2,12 @@
 #include "loader/datapath/instance.h"
 
 #include <bpf/bpf.h>
-#include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <time.h>
 
-#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -29,39 +22,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr absl::string_view kBpfFs = "/sys/fs/bpf";
-constexpr absl::string_view kLockDirectory = "/run/xlvs";
-constexpr absl::string_view kLinkPrefix = "link:";
 constexpr absl::string_view kQdiscPrefix = "qdisc:";
 constexpr absl::string_view kProgramPrefix = "program:";
 constexpr absl::string_view kDirectorPin = "program";
 constexpr absl::string_view kArmPin = "arm";
-constexpr absl::string_view kVersion = "0.1.0";
-
-absl::Status CheckBpfFs() {
-  struct statfs info;
-  if (statfs(kBpfFs.data(), &info) != 0)
-    return ErrnoStatus(errno, absl::StrCat("look at ", kBpfFs));
-  if (static_cast<unsigned long>(info.f_type) != BPF_FS_MAGIC)
-    return absl::FailedPreconditionError(absl::StrCat(
-        "no BPF file system at ", kBpfFs, ": run 'mount -t bpf bpf ", kBpfFs,
-        "', or, inside 'ip netns exec', enter the namespace with 'nsenter "
-        "--net=/run/netns/NAME' instead"));
-  return absl::OkStatus();
-}
-
-absl::Status RemoveTree(const std::string& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("remove ", path));
-  return absl::OkStatus();
-}
-
-absl::Status Pin(int fd, const std::string& path) {
-  if (const int error = bpf_obj_pin(fd, path.c_str()); error != 0)
-    return ErrnoStatus(error, absl::StrCat("pin ", path));
-  return absl::OkStatus();
-}
 
 absl::Status InitialiseMaps(const BpfObject& program, const Sizes& sizes) {
   xlvs_meta meta = {.layout_version = XLVS_LAYOUT_VERSION,
@@ -100,15 +64,6 @@ absl::Status InitialiseMaps(const BpfObject& program, const Sizes& sizes) {
 
 }  // namespace
 
-Instance::Instance(std::string name)
-    : name_(std::move(name)),
-      path_(absl::StrCat(kBpfFs, "/", name_)),
-      unfinished_path_(absl::StrCat(path_, "~new")) {}
-
-std::string Instance::PathOf(absl::string_view pin) const {
-  return absl::StrCat(path_, "/", pin);
-}
-
 std::string Instance::ProgramPin(absl::string_view program) {
   if (program == "director") return std::string(kDirectorPin);
   if (program == "arm") return std::string(kArmPin);
@@ -119,50 +74,8 @@ bool Instance::IsMapPin(absl::string_view pin) {
   return pin != kDirectorPin && pin != kArmPin && !absl::StrContains(pin, ':');
 }
 
-std::string Instance::LinkPin(absl::string_view device) {
-  return absl::StrCat(kLinkPrefix, absl::StrReplaceAll(device, {{".", ":"}}));
-}
-
 std::string Instance::QdiscPin(absl::string_view device) {
   return absl::StrCat(kQdiscPrefix, absl::StrReplaceAll(device, {{".", ":"}}));
-}
-
-std::string Instance::DeviceOfLinkPin(absl::string_view pin) {
-  if (!absl::StartsWith(pin, kLinkPrefix)) return "";
-  return absl::StrReplaceAll(pin.substr(kLinkPrefix.size()), {{":", "."}});
-}
-
-absl::StatusOr<UniqueFd> Instance::Lock() const {
-  const std::string directory(kLockDirectory);
-  if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
-    return ErrnoStatus(errno, absl::StrCat("make ", directory));
-  const std::string path = LockPath();
-  while (true) {
-    UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-    while (flock(fd.get(), LOCK_EX) != 0)
-      if (errno != EINTR)
-        return ErrnoStatus(errno, absl::StrCat("lock ", path));
-    // Whoever removed the instance meanwhile removed the file with it.
-    struct stat ours;
-    struct stat there;
-    if (fstat(fd.get(), &ours) == 0 && stat(path.c_str(), &there) == 0 &&
-        ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
-      return fd;
-  }
-}
-
-std::string Instance::LockPath() const {
-  return absl::StrCat(kLockDirectory, "/", name_, ".lock");
-}
-
-bool Instance::Exists() const {
-  std::error_code error;
-  return fs::is_directory(path_, error);
-}
-
-absl::Status Instance::RemoveLeftovers() const {
-  return RemoveTree(unfinished_path_);
 }
 
 absl::Status Instance::Create(Sizes sizes) const {
@@ -171,20 +84,12 @@ absl::Status Instance::Create(Sizes sizes) const {
   sizes.config.fib_source = FibTellsSource();
   XLVS_ASSIGN_OR_RETURN(const BpfObject program, BpfObject::Load(sizes));
   XLVS_RETURN_IF_ERROR(InitialiseMaps(program, sizes));
-  if (mkdir(unfinished_path_.c_str(), 0700) != 0)
-    return ErrnoStatus(errno, absl::StrCat("make ", unfinished_path_));
-  absl::Cleanup remove = [this] { (void)RemoveTree(unfinished_path_); };
+  std::vector<std::pair<std::string, int>> pins;
   for (const std::string& name : program.map_names())
-    XLVS_RETURN_IF_ERROR(
-        Pin(program.map_fd(name), absl::StrCat(unfinished_path_, "/", name)));
+    pins.emplace_back(name, program.map_fd(name));
   for (const std::string& name : program.program_names())
-    XLVS_RETURN_IF_ERROR(
-        Pin(program.program_fd(name),
-            absl::StrCat(unfinished_path_, "/", ProgramPin(name))));
-  if (rename(unfinished_path_.c_str(), path_.c_str()) != 0)
-    return ErrnoStatus(errno, absl::StrCat("make ", path_));
-  std::move(remove).Cancel();
-  return absl::OkStatus();
+    pins.emplace_back(ProgramPin(name), program.program_fd(name));
+  return Make(pins);
 }
 
 absl::Status Instance::StartTimer() const {
@@ -212,27 +117,17 @@ absl::StatusOr<bool> Instance::TimerRuns() const {
   return now_ticks - clock[0].now_ticks <= 2 * XLVS_TICKS_PER_SECOND;
 }
 
-absl::Status Instance::Remove() const {
-  XLVS_RETURN_IF_ERROR(RemoveLeftovers());
-  // Out of sight at once, then piece by piece.
-  if (rename(path_.c_str(), unfinished_path_.c_str()) != 0)
-    return ErrnoStatus(errno, absl::StrCat("remove ", path_));
-  XLVS_RETURN_IF_ERROR(RemoveTree(unfinished_path_));
-  unlink(LockPath().c_str());
-  return absl::OkStatus();
-}
-
 absl::StatusOr<xlvs_meta> Instance::CheckedMeta() const {
   std::error_code error;
-  const bool exists = fs::is_directory(path_, error);
+  const bool exists = fs::is_directory(path(), error);
   if (error && error.value() == EACCES)
     return absl::PermissionDeniedError(
-        absl::StrCat("read ", path_, ": permission denied; run as root"));
+        absl::StrCat("read ", path(), ": permission denied; run as root"));
   if (!exists) {
     XLVS_RETURN_IF_ERROR(CheckBpfFs());
     return absl::FailedPreconditionError(absl::StrCat(
-        "no director '", name_, "' on this host: run 'xlvs ",
-        name_ == "xlvs" ? "" : absl::StrCat("--instance ", name_, " "),
+        "no director '", name(), "' on this host: run 'xlvs ",
+        name() == "xlvs" ? "" : absl::StrCat("--instance ", name(), " "),
         "attach DEVICE' first"));
   }
   const auto meta_fd = OpenPin("meta");
@@ -251,28 +146,11 @@ absl::StatusOr<xlvs_meta> Instance::CheckedMeta() const {
   if (meta.layout_version != XLVS_LAYOUT_VERSION ||
       info.value_size != sizeof(meta))
     return absl::FailedPreconditionError(absl::StrCat(
-        "the maps in ", path_, " have layout ", meta.layout_version,
+        "the maps in ", path(), " have layout ", meta.layout_version,
         ", this program works with ", XLVS_LAYOUT_VERSION,
         ": use the xlvs that made them, or start anew with 'xlvs detach "
         "--purge'"));
   return meta;
-}
-
-absl::StatusOr<UniqueFd> Instance::OpenPin(absl::string_view pin) const {
-  const std::string path = PathOf(pin);
-  UniqueFd fd(bpf_obj_get(path.c_str()));
-  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
-  return fd;
-}
-
-absl::StatusOr<std::vector<std::string>> Instance::Pins() const {
-  std::vector<std::string> pins;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(path_, error))
-    pins.push_back(entry.path().filename().string());
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("list ", path_));
-  std::sort(pins.begin(), pins.end());
-  return pins;
 }
 
 }  // namespace xlvs

@@ -40,12 +40,6 @@ constexpr Ending kEndings[] = {
 #undef XLVS_X
 };
 
-absl::Status CheckPrivilege() {
-  if (geteuid() == 0) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      "you must be root (or have CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)");
-}
-
 absl::Status CheckSize(absl::string_view option, uint32_t asked,
                        uint32_t present) {
   if (asked == 0 || asked == present) return absl::OkStatus();
