@@ -5,7 +5,6 @@
 #include "bpf/lib/prelude.h"
 
 #define XLVS_FIB_LOOKUP_SRC (1U << 4) /* BPF_FIB_LOOKUP_SRC, Linux 6.7 */
-#define XLVS_AF_INET 2                /* <sys/socket.h> is not for BPF */
 #define XLVS_EINVAL 22
 #define XLVS_LOOPBACK_IFINDEX 1
 

@@ -53,10 +53,10 @@ int xlvs_handover(struct __sk_buff* skb) {
   const __u32 ifindex = note->ifindex;
   struct bpf_redir_neigh neighbour = {};
   if (xlvs_addr_is_v4(&note->gateway)) {
-    neighbour.nh_family = 2; /* AF_INET */
+    neighbour.nh_family = XLVS_AF_INET;
     neighbour.ipv4_nh = xlvs_addr_to_v4(&note->gateway);
   } else {
-    neighbour.nh_family = 10; /* AF_INET6 */
+    neighbour.nh_family = XLVS_AF_INET6;
     __builtin_memcpy(neighbour.ipv6_nh, &note->gateway,
                      sizeof(neighbour.ipv6_nh));
   }

@@ -14,8 +14,6 @@
 #include "bpf/lib/way.h"
 #include "bpf/tables.h"
 
-#define XLVS_AF_INET 2
-#define XLVS_AF_INET6 10
 #define XLVS_FIB_LOOKUP_SRC (1U << 4) /* <linux/bpf.h> of Linux 6.7 */
 #define XLVS_FRESH_TICKS XLVS_TICKS_PER_SECOND
 /* Every connection asks the FIB for itself once in this many ticks. */

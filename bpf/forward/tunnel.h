@@ -21,30 +21,12 @@
 #include "bpf/lib/l2.h"
 #include "bpf/lib/l3.h"
 #include "bpf/lib/sum.h"
+#include "bpf/lib/tunnel_headers.h"
 #include "maps/step.h"
 
-#define XLVS_IPPROTO_GRE 47
-#define XLVS_GRE_CSUM 0x8000
 /* The source ports of GUE's UDP: Linux's ephemeral ones. */
 #define XLVS_GUE_SPORT_FIRST 32768U
 #define XLVS_GUE_SPORTS 28232U
-#define XLVS_ECN_MASK 3
-#define XLVS_ECN_ECT0 2
-#define XLVS_ECN_CE 3
-
-struct xlvs_gue_header { /* draft-ietf-intarea-gue-09, variant 0, no options */
-  __u8 flags_length;
-  __u8 protocol;
-  __be16 flags;
-};
-struct xlvs_gre_header { /* RFC 2784 */
-  __be16 flags;
-  __be16 ethertype;
-};
-struct xlvs_gre_csum { /* follows if the flag says so */
-  __u16 check;
-  __be16 reserved;
-};
 
 static __always_inline bool xlvs_tunnel_sums(const struct xlvs_dest* dest) {
   return dest->tunnel_flags & (XLVS_TUNNEL_csum | XLVS_TUNNEL_remcsum);

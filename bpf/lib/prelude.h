@@ -19,6 +19,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Families in questions to the kernel: <sys/socket.h> is not for BPF. */
+#define XLVS_AF_INET 2
+#define XLVS_AF_INET6 10
+
 /* A load or store that the compiler may neither repeat nor leave out, for
  * memory that another CPU writes. */
 #define XLVS_READ_ONCE(x) (*(const volatile __typeof__(x)*)&(x))

@@ -13,6 +13,7 @@
 #include "bpf/emit/send.h"
 #include "bpf/forward/tunnel.h"
 #include "bpf/lib/icmp.h"
+#include "bpf/lib/tunnel_headers.h"
 #include "bpf/lookup/conn.h"
 #include "bpf/lookup/local.h"
 #include "bpf/parse/quoted.h"
