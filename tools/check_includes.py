@@ -24,6 +24,8 @@ RULES = [
     ("bpf/lib/", ("maps/", "bpf/lib/", "bpf/tables.h"), None),
     ("bpf/tables.h", ("maps/", "bpf/lib/"), None),
     *[(f"bpf/{s}/", STAGE + (f"bpf/{s}/",), None) for s in STAGES],
+    # A program of its own, beside the director.
+    ("bpf/decap", ("maps/", "bpf/lib/", "bpf/decap/"), None),
     ("bpf/", ("maps/", "bpf/"), None),
     ("loader/base/", ("loader/base/",), NO_BPF),
     ("loader/net/", ("loader/base/", "loader/net/", "maps/addr.h"), NO_BPF),
