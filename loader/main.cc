@@ -9,6 +9,7 @@
 #include "loader/cli/admin.h"
 #include "loader/cli/run.h"
 #include "loader/datapath/bpf_object.h"
+#include "loader/datapath/pinned_decapsulator.h"
 #include "loader/datapath/pinned_host.h"
 
 int main(int argc, char** argv) {
@@ -20,5 +21,7 @@ int main(int argc, char** argv) {
   }
   xlvs::CaptureLibbpfLog();
   xlvs::PinnedHost host(*instance);
-  return xlvs::RunCommandLine(args, host, std::cin, std::cout, std::cerr);
+  xlvs::PinnedDecapsulator decapsulator(*instance);
+  return xlvs::RunCommandLine(args, host, decapsulator, std::cin, std::cout,
+                              std::cerr);
 }

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "loader/cli/popt_reader.h"
+#include "loader/cli/admin_reader.h"
 #include "loader/cli/values.h"
 
 namespace xlvs {
@@ -27,12 +27,6 @@ constexpr std::pair<absl::string_view, AttachMode> kModes[] = {
     {"native", AttachMode::kNative},
     {"generic", AttachMode::kGeneric},
 };
-
-std::optional<AttachMode> ParseMode(absl::string_view text) {
-  for (const auto& [name, mode] : kModes)
-    if (name == text) return mode;
-  return std::nullopt;
-}
 
 enum Option : int { kMode = 1, kPurge, kJson, kAll, kFirstSize };
 
@@ -48,59 +42,23 @@ constexpr SizeOption kSizes[] = {
     {"count-batch", &AttachOptions::count_batch},
 };
 
-poptOption Entry(const char* name, int argument, int option) {
-  return {name,    0,      static_cast<unsigned>(argument), nullptr, option,
-          nullptr, nullptr};
-}
-
 std::vector<poptOption> AttachTable() {
-  std::vector<poptOption> table = {Entry("mode", POPT_ARG_STRING, kMode)};
+  std::vector<poptOption> table = {PoptEntry("mode", POPT_ARG_STRING, kMode)};
   int option = kFirstSize;
   for (const SizeOption& size : kSizes)
-    table.push_back(Entry(size.name, POPT_ARG_STRING, option++));
+    table.push_back(PoptEntry(size.name, POPT_ARG_STRING, option++));
   table.push_back(POPT_TABLEEND);
   return table;
 }
 
 std::vector<poptOption> DetachTable() {
-  return {Entry("purge", POPT_ARG_NONE, kPurge), POPT_TABLEEND};
+  return {PoptEntry("purge", POPT_ARG_NONE, kPurge), POPT_TABLEEND};
 }
 
 std::vector<poptOption> StatusTable() {
-  return {Entry("json", POPT_ARG_NONE, kJson),
-          Entry("all", POPT_ARG_NONE, kAll), POPT_TABLEEND};
+  return {PoptEntry("json", POPT_ARG_NONE, kJson),
+          PoptEntry("all", POPT_ARG_NONE, kAll), POPT_TABLEEND};
 }
-
-// Reads the words after `xlvs WORD`.
-class AdminReader {
- public:
-  AdminReader(const Program& program, const std::vector<std::string>& args,
-              std::vector<poptOption> table)
-      : prefix_(absl::StrCat(program.name, " ", args[1], ": ")),
-        table_(std::move(table)),
-        popt_({args.begin() + 1, args.end()}, table_.data()) {}
-
-  int Next() { return popt_.Next(); }
-  std::string Value() { return popt_.Value().value_or(""); }
-
-  std::vector<std::string> Words() {
-    std::vector<std::string> words;
-    while (const auto word = popt_.Word()) words.push_back(*word);
-    return words;
-  }
-
-  Failure Mistake(absl::string_view message) const {
-    return Failure{absl::StrCat(prefix_, message)};
-  }
-  Failure OptionError(int error) const {
-    return Mistake(popt_.ErrorText(error));
-  }
-
- private:
-  const std::string prefix_;
-  const std::vector<poptOption> table_;
-  PoptReader popt_;
-};
 
 Parsed ParseAttach(AdminReader& reader) {
   AttachOptions options;
@@ -109,9 +67,7 @@ Parsed ParseAttach(AdminReader& reader) {
     const std::string value = reader.Value();
     if (option == kMode) {
       const auto mode = ParseMode(value);
-      if (!mode)
-        return reader.Mistake(absl::StrCat(
-            "--mode is native, generic or auto, not '", value, "'"));
+      if (!mode) return reader.Mistake(WrongMode(value));
       options.mode = *mode;
       continue;
     }
@@ -182,6 +138,11 @@ bool IsInstanceName(absl::string_view name) {
 
 absl::StatusOr<std::string> CheckInstance(absl::string_view source,
                                           std::string name) {
+  if (absl::EndsWith(name, "-decap"))
+    return absl::InvalidArgumentError(absl::StrCat(
+        source, ": '", name,
+        "': the pins of a decapsulator are called so; the instance "
+        "is what stands before -decap"));
   if (IsInstanceName(name)) return name;
   return absl::InvalidArgumentError(
       absl::StrCat(source, ": '", name,
@@ -190,62 +151,6 @@ absl::StatusOr<std::string> CheckInstance(absl::string_view source,
 
 std::string MemoryText(uint64_t bytes) {
   return absl::StrFormat("%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-}
-
-void PrintDevices(const std::vector<DeviceView>& devices, std::ostream& out) {
-  if (devices.empty()) out << "devices   none attached (xlvs attach DEV)\n";
-  const char* title = "devices";
-  for (const DeviceView& device : devices) {
-    out << absl::StreamFormat("%-9s %s (%s)%s\n", title, device.name,
-                              Name(device.mode),
-                              device.ifindex == 0 ? ", device is gone" : "");
-    title = "";
-    for (const VlanView& vlan : device.vlans)
-      out << absl::StreamFormat("          %s (%s)\n", vlan.name, vlan.tags);
-    if (!device.warning.empty())
-      out << absl::StreamFormat("          warning: %s\n", device.warning);
-  }
-}
-
-void PrintEndings(const StatusView& status, bool all, std::ostream& out) {
-  const auto shown = [&](const EndingView& ending) {
-    return all || ending.packets != 0;
-  };
-  size_t name_width = 6;
-  size_t packets_width = 7;
-  for (const EndingView& ending : status.endings) {
-    if (!shown(ending)) continue;
-    name_width = std::max(name_width, ending.name.size());
-    packets_width =
-        std::max(packets_width, absl::StrCat(ending.packets).size());
-  }
-  const int names = static_cast<int>(name_width);
-  const int numbers = static_cast<int>(packets_width);
-  out << absl::StreamFormat("%-*s %*s  %s\n", names, "ending", numbers,
-                            "packets", "what happened");
-  for (const EndingView& ending : status.endings)
-    if (shown(ending))
-      out << absl::StreamFormat("%-*s %*u  %s\n", names, ending.name, numbers,
-                                ending.packets, ending.text);
-}
-
-// Every packet that came in ended in exactly one way, so the sums are equal;
-// while packets arrive they may differ by those on their way.
-void PrintBalance(const StatusView& status, std::ostream& out) {
-  constexpr std::array<absl::string_view, 4> kActions = {"tx", "redirect",
-                                                         "pass", "drop"};
-  std::array<uint64_t, kActions.size()> sums = {};
-  uint64_t total = 0;
-  for (const EndingView& ending : status.endings) {
-    total += ending.packets;
-    for (size_t i = 0; i < kActions.size(); ++i)
-      if (ending.action == kActions[i]) sums[i] += ending.packets;
-  }
-  out << absl::StreamFormat("balance: rx %u", status.rx_packets);
-  for (size_t i = 0; i < kActions.size(); ++i)
-    out << absl::StreamFormat(" %s %s %u", i == 0 ? "=" : "+", kActions[i],
-                              sums[i]);
-  out << (total == status.rx_packets ? "\n" : " MISMATCH\n");
 }
 
 }  // namespace
@@ -282,7 +187,8 @@ bool IsAdminWord(absl::string_view word) {
 Parsed ParseAdmin(const Program& program,
                   const std::vector<std::string>& args) {
   const AdminWord& word = *FindWord(args[1]);
-  AdminReader reader(program, args, word.table());
+  AdminReader reader(absl::StrCat(program.name, " ", args[1]),
+                     {args.begin() + 1, args.end()}, word.table());
   return word.parse(reader);
 }
 
@@ -297,6 +203,16 @@ std::optional<uint32_t> ParseSize(const std::string& text) {
       ParseInteger(digits, 1, kMax / static_cast<int64_t>(unit));
   if (!number) return std::nullopt;
   return static_cast<uint32_t>(static_cast<uint64_t>(*number) * unit);
+}
+
+std::optional<AttachMode> ParseMode(absl::string_view text) {
+  for (const auto& [name, mode] : kModes)
+    if (name == text) return mode;
+  return std::nullopt;
+}
+
+std::string WrongMode(absl::string_view text) {
+  return absl::StrCat("--mode is native, generic or auto, not '", text, "'");
 }
 
 absl::string_view Name(AttachMode mode) {
@@ -321,10 +237,68 @@ void PrintAttached(const std::vector<DeviceView>& devices, AttachMode asked,
   }
 }
 
+void PrintDevices(const std::vector<DeviceView>& devices,
+                  absl::string_view how_to_attach, std::ostream& out) {
+  if (devices.empty())
+    out << absl::StreamFormat("devices   none attached (%s)\n", how_to_attach);
+  const char* title = "devices";
+  for (const DeviceView& device : devices) {
+    out << absl::StreamFormat("%-9s %s (%s)%s\n", title, device.name,
+                              Name(device.mode),
+                              device.ifindex == 0 ? ", device is gone" : "");
+    title = "";
+    for (const VlanView& vlan : device.vlans)
+      out << absl::StreamFormat("          %s (%s)\n", vlan.name, vlan.tags);
+    if (!device.warning.empty())
+      out << absl::StreamFormat("          warning: %s\n", device.warning);
+  }
+}
+
+void PrintEndings(const std::vector<EndingView>& endings, bool all,
+                  std::ostream& out) {
+  const auto shown = [&](const EndingView& ending) {
+    return all || ending.packets != 0;
+  };
+  size_t name_width = 6;
+  size_t packets_width = 7;
+  for (const EndingView& ending : endings) {
+    if (!shown(ending)) continue;
+    name_width = std::max(name_width, ending.name.size());
+    packets_width =
+        std::max(packets_width, absl::StrCat(ending.packets).size());
+  }
+  const int names = static_cast<int>(name_width);
+  const int numbers = static_cast<int>(packets_width);
+  out << absl::StreamFormat("%-*s %*s  %s\n", names, "ending", numbers,
+                            "packets", "what happened");
+  for (const EndingView& ending : endings)
+    if (shown(ending))
+      out << absl::StreamFormat("%-*s %*u  %s\n", names, ending.name, numbers,
+                                ending.packets, ending.text);
+}
+
+void PrintBalance(uint64_t rx_packets, const std::vector<EndingView>& endings,
+                  std::ostream& out) {
+  constexpr std::array<absl::string_view, 4> kActions = {"tx", "redirect",
+                                                         "pass", "drop"};
+  std::array<uint64_t, kActions.size()> sums = {};
+  uint64_t total = 0;
+  for (const EndingView& ending : endings) {
+    total += ending.packets;
+    for (size_t i = 0; i < kActions.size(); ++i)
+      if (ending.action == kActions[i]) sums[i] += ending.packets;
+  }
+  out << absl::StreamFormat("balance: rx %u", rx_packets);
+  for (size_t i = 0; i < kActions.size(); ++i)
+    out << absl::StreamFormat(" %s %s %u", i == 0 ? "=" : "+", kActions[i],
+                              sums[i]);
+  out << (total == rx_packets ? "\n" : " MISMATCH\n");
+}
+
 void PrintStatus(const StatusView& status, bool all, std::ostream& out) {
   out << absl::StreamFormat("instance  %s (%s)\n", status.instance,
                             status.pin_path);
-  PrintDevices(status.devices, out);
+  PrintDevices(status.devices, "xlvs attach DEV", out);
   out << absl::StreamFormat("services  %u of %u\n", status.services,
                             status.services_max);
   out << absl::StreamFormat("dests     %u of %u\n", status.dests,
@@ -344,8 +318,8 @@ void PrintStatus(const StatusView& status, bool all, std::ostream& out) {
               : "NOT RUNNING: connections never end, the table fills up\n");
   out << absl::StreamFormat("counting  batch %u on %u CPUs\n\n",
                             status.count_batch, status.cpus);
-  PrintEndings(status, all, out);
-  PrintBalance(status, out);
+  PrintEndings(status.endings, all, out);
+  PrintBalance(status.rx_packets, status.endings, out);
 }
 
 }  // namespace xlvs

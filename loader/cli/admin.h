@@ -34,6 +34,9 @@ Parsed ParseAdmin(const Program& program, const std::vector<std::string>& args);
 std::optional<uint32_t> ParseSize(const std::string& text);
 
 absl::string_view Name(AttachMode mode);
+std::optional<AttachMode> ParseMode(absl::string_view text);
+// What is wrong with a mode that ParseMode() does not know.
+std::string WrongMode(absl::string_view text);
 
 // attach's answer, a line a device and one more for a warning. `asked` is the
 // mode that the user wanted.
@@ -41,6 +44,16 @@ void PrintAttached(const std::vector<DeviceView>& devices, AttachMode asked,
                    std::ostream& out);
 // `all`: also endings that no packet met.
 void PrintStatus(const StatusView& status, bool all, std::ostream& out);
+
+// Parts of it that other listings have, too.
+void PrintDevices(const std::vector<DeviceView>& devices,
+                  absl::string_view how_to_attach, std::ostream& out);
+void PrintEndings(const std::vector<EndingView>& endings, bool all,
+                  std::ostream& out);
+// Every packet that came in ended in exactly one way, so the sums are equal;
+// while packets arrive they may differ by those on their way.
+void PrintBalance(uint64_t rx_packets, const std::vector<EndingView>& endings,
+                  std::ostream& out);
 
 }  // namespace xlvs
 

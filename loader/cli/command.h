@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "loader/model/decapsulator.h"
 #include "loader/model/host.h"
 #include "loader/model/service.h"
 #include "loader/real/setup.h"
@@ -96,10 +97,22 @@ struct SetUpReal {
   RealSetup setup;  // not of kUndo
 };
 
+struct DecapAttach {
+  DecapOptions options;
+};
+struct DecapDetach {
+  std::string device;
+};
+struct ShowDecapStatus {
+  bool json = false;
+  bool all = false;  // endings that no packet met, too
+};
+
 using Command =
     std::variant<AddService, EditService, DeleteService, Clear, AddDest,
                  EditDest, DeleteDest, Zero, SetTimeouts, List, Save, Restore,
-                 Help, Version, Attach, Detach, ShowStatus, SetUpReal>;
+                 Help, Version, Attach, Detach, ShowStatus, SetUpReal,
+                 DecapAttach, DecapDetach, ShowDecapStatus>;
 
 // ipvsadm's exit codes. Scripts test them, so ours are the same.
 enum ExitCode : int {

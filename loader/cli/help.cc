@@ -30,6 +30,15 @@ On a real server, which needs no director of its own:
     --apply                does it; twice is fine; all or nothing
   xlvs real-setup --undo   takes back what --apply did, old settings included
 
+Behind a tunnel (-i) real-setup uses xlvs decap, which also goes alone:
+  xlvs decap attach DEV --from ADDR[,ADDR...] [--vip ADDR[,ADDR...]]
+                    [--tun-port PORT] [--mode native|generic|auto]
+  xlvs decap status [--all] [--json]
+  xlvs decap detach DEV
+  --from are the directors: nobody else's tunnelled packets are taken. --vip
+  are the services' addresses: without it packets inside may be for anyone,
+  and a host that forwards would forward them. PORT is GUE's, 6080.
+
 Balance, with the commands of ipvsadm:
   xlvs -A -t 192.0.2.1:80 -s rr
   xlvs -a -t 192.0.2.1:80 -r 10.0.0.11:8080 -m

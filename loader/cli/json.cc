@@ -97,6 +97,38 @@ Json ToJson(const ConnView& conn) {
           {"dest", EndpointJson(conn.daddr, conn.dport)}};
 }
 
+Json ToJson(const VlanView& vlan) {
+  return {{"name", vlan.name}, {"ifindex", vlan.ifindex}, {"tags", vlan.tags}};
+}
+
+Json ToJson(const EndingView& ending) {
+  return {{"name", ending.name},
+          {"action", ending.action},
+          {"text", ending.text},
+          {"packets", ending.packets}};
+}
+
+Json ToJson(const IpAddr& addr) {
+  return addr.ToString();
+}
+
+Json ToJson(const DeviceView& device);
+
+template <typename T>
+Json ToJson(const std::vector<T>& values) {
+  Json list = Json::array();
+  for (const T& value : values) list.push_back(ToJson(value));
+  return list;
+}
+
+Json ToJson(const DeviceView& device) {
+  return {{"name", device.name},
+          {"ifindex", device.ifindex},
+          {"mode", Text(Name(device.mode))},
+          {"warning", device.warning},
+          {"vlans", ToJson(device.vlans)}};
+}
+
 }  // namespace
 
 std::string ServicesJson(const TableInfo& table,
@@ -126,29 +158,10 @@ std::string DaemonsJson() {
 }
 
 std::string StatusJson(const StatusView& status) {
-  Json devices = Json::array();
-  for (const DeviceView& device : status.devices) {
-    Json vlans = Json::array();
-    for (const VlanView& vlan : device.vlans)
-      vlans.push_back({{"name", vlan.name},
-                       {"ifindex", vlan.ifindex},
-                       {"tags", vlan.tags}});
-    devices.push_back({{"name", device.name},
-                       {"ifindex", device.ifindex},
-                       {"mode", Text(Name(device.mode))},
-                       {"warning", device.warning},
-                       {"vlans", std::move(vlans)}});
-  }
-  Json endings = Json::array();
-  for (const EndingView& ending : status.endings)
-    endings.push_back({{"name", ending.name},
-                       {"action", ending.action},
-                       {"text", ending.text},
-                       {"packets", ending.packets}});
   return Document({{"v", 1},
                    {"instance", status.instance},
                    {"pin_path", status.pin_path},
-                   {"devices", std::move(devices)},
+                   {"devices", ToJson(status.devices)},
                    {"services", status.services},
                    {"services_max", status.services_max},
                    {"dests", status.dests},
@@ -162,7 +175,19 @@ std::string StatusJson(const StatusView& status) {
                    {"cpus", status.cpus},
                    {"timer_running", status.timer_running},
                    {"rx_packets", status.rx_packets},
-                   {"endings", std::move(endings)}});
+                   {"endings", ToJson(status.endings)}});
+}
+
+std::string DecapJson(const DecapView& view) {
+  return Document({{"v", 1},
+                   {"instance", view.instance},
+                   {"pin_path", view.pin_path},
+                   {"devices", ToJson(view.devices)},
+                   {"from", ToJson(view.from)},
+                   {"vips", ToJson(view.vips)},
+                   {"tun_port", view.tun_port},
+                   {"rx_packets", view.rx_packets},
+                   {"endings", ToJson(view.endings)}});
 }
 
 }  // namespace xlvs

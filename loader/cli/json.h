@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "loader/model/decapsulator.h"
 #include "loader/model/director.h"
 #include "loader/model/host.h"
 
@@ -21,6 +22,7 @@ std::string ConnsJson(const std::vector<ConnView>& conns);
 std::string TimeoutsJson(const Timeouts& timeouts);
 std::string DaemonsJson();
 std::string StatusJson(const StatusView& status);
+std::string DecapJson(const DecapView& view);
 
 }  // namespace xlvs
 

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "loader/cli/admin_reader.h"
 #include "loader/cli/popt_reader.h"
 #include "loader/cli/values.h"
 
@@ -32,11 +33,6 @@ enum Option : int {
   kApply,
   kUndo
 };
-
-poptOption Entry(const char* name, int argument, int option) {
-  return {name,    0,      static_cast<unsigned>(argument), nullptr, option,
-          nullptr, nullptr};
-}
 
 // What is wrong, without the program's name; nullopt: nothing.
 using Mistake = std::optional<std::string>;
@@ -98,15 +94,15 @@ class Reader {
 };
 
 const poptOption Reader::kTable[] = {
-    Entry("director", POPT_ARG_STRING, kDirector),
-    Entry("device", POPT_ARG_STRING, kDevice),
-    Entry("mtu", POPT_ARG_STRING, kMtu),
-    Entry("tun-type", POPT_ARG_STRING, kTunType),
-    Entry("tun-port", POPT_ARG_STRING, kTunPort),
-    Entry("tun-csum", POPT_ARG_NONE, kTunCsum),
-    Entry("kernel", POPT_ARG_NONE, kKernel),
-    Entry("apply", POPT_ARG_NONE, kApply),
-    Entry("undo", POPT_ARG_NONE, kUndo),
+    PoptEntry("director", POPT_ARG_STRING, kDirector),
+    PoptEntry("device", POPT_ARG_STRING, kDevice),
+    PoptEntry("mtu", POPT_ARG_STRING, kMtu),
+    PoptEntry("tun-type", POPT_ARG_STRING, kTunType),
+    PoptEntry("tun-port", POPT_ARG_STRING, kTunPort),
+    PoptEntry("tun-csum", POPT_ARG_NONE, kTunCsum),
+    PoptEntry("kernel", POPT_ARG_NONE, kKernel),
+    PoptEntry("apply", POPT_ARG_NONE, kApply),
+    PoptEntry("undo", POPT_ARG_NONE, kUndo),
     POPT_TABLEEND};
 
 Mistake Reader::Read() {

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "loader/cli/admin.h"
 #include "loader/cli/command.h"
+#include "loader/cli/decap.h"
 #include "loader/cli/help.h"
 #include "loader/cli/ipvsadm.h"
 #include "loader/cli/json.h"
@@ -46,11 +47,13 @@ bool IsMissingService(const absl::Status& status) {
 
 class Runner {
  public:
-  Runner(const std::vector<std::string>& args, Host& host, std::istream& in,
-         std::ostream& out, std::ostream& err)
+  Runner(const std::vector<std::string>& args, Host& host,
+         Decapsulator& decapsulator, std::istream& in, std::ostream& out,
+         std::ostream& err)
       : program_(Program::FromArgv0(args[0])),
         args_(args),
         host_(host),
+        decapsulator_(decapsulator),
         in_(in),
         out_(out),
         err_(err) {}
@@ -75,6 +78,9 @@ class Runner {
   int operator()(const Detach& command);
   int operator()(const ShowStatus& command);
   int operator()(const SetUpReal& command);
+  int operator()(const DecapAttach& command);
+  int operator()(const DecapDetach& command);
+  int operator()(const ShowDecapStatus& command);
 
  private:
   int RunSaveWrapper();
@@ -103,6 +109,7 @@ class Runner {
   Program program_;
   const std::vector<std::string>& args_;
   Host& host_;
+  Decapsulator& decapsulator_;
   std::istream& in_;
   std::ostream& out_;
   std::ostream& err_;
@@ -126,6 +133,7 @@ Parsed Runner::Parse() const {
     if (args_[1] == "help") return Command(Help{});
     if (args_[1] == kRealSetupWord) return ParseRealSetup(program_, args_);
     if (IsAdminWord(args_[1])) return ParseAdmin(program_, args_);
+    if (args_[1] == "decap") return ParseDecap(program_, args_);
   }
   return ParseIpvsadm(program_, args_);
 }
@@ -417,11 +425,34 @@ int Runner::operator()(const SetUpReal& command) {
   return kExitOk;
 }
 
+int Runner::operator()(const DecapAttach& command) {
+  const auto device = decapsulator_.Attach(command.options);
+  if (!device.ok()) return SayStatus(device.status(), kExitRefused);
+  PrintAttached({*device}, command.options.mode, out_);
+  return kExitOk;
+}
+
+int Runner::operator()(const DecapDetach& command) {
+  const absl::Status status = decapsulator_.Detach(command.device);
+  return status.ok() ? kExitOk : SayStatus(status, kExitRefused);
+}
+
+int Runner::operator()(const ShowDecapStatus& command) {
+  const auto view = decapsulator_.Status();
+  if (!view.ok()) return SayStatus(view.status(), kExitRefused);
+  if (command.json)
+    out_ << DecapJson(*view);
+  else
+    PrintDecapStatus(*view, command.all, out_);
+  return view->devices.empty() ? kExitRefused : kExitOk;
+}
+
 }  // namespace
 
 int RunCommandLine(const std::vector<std::string>& args, Host& host,
-                   std::istream& in, std::ostream& out, std::ostream& err) {
-  return Runner(args, host, in, out, err).Run();
+                   Decapsulator& decapsulator, std::istream& in,
+                   std::ostream& out, std::ostream& err) {
+  return Runner(args, host, decapsulator, in, out, err).Run();
 }
 
 }  // namespace xlvs

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs one command line from its words to its exit code. Everything that
-// main.cc leaves is here; everything that touches the kernel is behind `host`.
+// main.cc leaves is here; everything that touches the kernel is behind `host`
+// and `decapsulator`.
 #ifndef XLVS_LOADER_CLI_RUN_H_
 #define XLVS_LOADER_CLI_RUN_H_
 
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "loader/model/decapsulator.h"
 #include "loader/model/host.h"
 
 namespace xlvs {
@@ -18,7 +20,8 @@ namespace xlvs {
 // xlvs. Returns the exit code. `in` is read by -R only. Options that name the
 // instance must be gone (TakeInstance in admin.h).
 int RunCommandLine(const std::vector<std::string>& args, Host& host,
-                   std::istream& in, std::ostream& out, std::ostream& err);
+                   Decapsulator& decapsulator, std::istream& in,
+                   std::ostream& out, std::ostream& err);
 
 }  // namespace xlvs
 

@@ -94,6 +94,17 @@ std::string LibbpfLog() {
   return Log();
 }
 
+absl::Status LoadError(int error) {
+  if (geteuid() != 0 || error == -EPERM || error == -ENOMEM)
+    return ErrnoStatus(error, "load BPF programs");
+  // EACCES and EINVAL are the verifier's words too.
+  utsname kernel;
+  uname(&kernel);
+  return absl::InternalError(absl::StrCat("load BPF programs: this kernel (",
+                                          kernel.release,
+                                          ") refuses them: ", Refusal(Log())));
+}
+
 void BpfObject::Closer::operator()(xlvs_director* object) const {
   xlvs_director__destroy(object);
 }
@@ -104,16 +115,8 @@ absl::StatusOr<BpfObject> BpfObject::Load(const Sizes& sizes) {
   BpfObject program(raw);
   SetMapSizes(*raw, sizes);
   raw->rodata->xlvs_cfg = sizes.config;
-  if (const int error = xlvs_director__load(raw); error != 0) {
-    if (geteuid() != 0 || error == -EPERM || error == -ENOMEM)
-      return ErrnoStatus(error, "load BPF programs");
-    // EACCES and EINVAL are the verifier's words too.
-    utsname kernel;
-    uname(&kernel);
-    return absl::InternalError(
-        absl::StrCat("load BPF programs: this kernel (", kernel.release,
-                     ") refuses them: ", Refusal(Log())));
-  }
+  if (const int error = xlvs_director__load(raw); error != 0)
+    return LoadError(error);
   return program;
 }
 

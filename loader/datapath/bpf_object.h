@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The BPF object: opened from the embedded skeleton, sized, loaded. The only
-// code that knows the skeleton.
+// code that knows the skeleton of the director.
 #ifndef XLVS_LOADER_DATAPATH_BPF_OBJECT_H_
 #define XLVS_LOADER_DATAPATH_BPF_OBJECT_H_
 
@@ -40,6 +40,10 @@ class BpfObject {
 // Has libbpf's messages kept instead of printed; the last lines of them.
 void CaptureLibbpfLog();
 std::string LibbpfLog();
+
+// Why libbpf could not load an object: a missing privilege, or the verifier's
+// reason out of its log.
+absl::Status LoadError(int error);
 
 }  // namespace xlvs
 

@@ -5,8 +5,11 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
@@ -40,6 +43,18 @@ std::string ProgramName(uint32_t id) {
   if (!fd.valid() || bpf_obj_get_info_by_fd(fd.get(), &info, &info_bytes) != 0)
     return "?";
   return info.name;
+}
+
+absl::StatusOr<std::array<uint8_t, 6>> DeviceMac(const std::string& device) {
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = {};
+  device.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (!fd.valid() || ioctl(fd.get(), SIOCGIFHWADDR, &request) != 0)
+    return ErrnoStatus(errno,
+                       absl::StrCat("ask for the MAC address of ", device));
+  std::array<uint8_t, 6> mac;
+  std::memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
+  return mac;
 }
 
 absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex) {

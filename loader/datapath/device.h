@@ -4,6 +4,7 @@
 #ifndef XLVS_LOADER_DATAPATH_DEVICE_H_
 #define XLVS_LOADER_DATAPATH_DEVICE_H_
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -19,6 +20,8 @@ absl::StatusOr<uint32_t> DeviceIndex(const std::string& device);
 
 // Of a loaded BPF program; "?" if it is gone.
 std::string ProgramName(uint32_t id);
+
+absl::StatusOr<std::array<uint8_t, 6>> DeviceMac(const std::string& device);
 
 // FAILED_PRECONDITION, naming the program, if one is attached.
 absl::Status CheckNoProgram(const std::string& device, uint32_t ifindex);

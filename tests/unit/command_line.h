@@ -34,7 +34,8 @@ inline Outcome Call(FakeHost& host, absl::string_view line,
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
-  const int exit_code = RunCommandLine(Words(line), host, in, out, err);
+  const int exit_code =
+      RunCommandLine(Words(line), host, host.decapsulator, in, out, err);
   return {exit_code, out.str(), err.str()};
 }
 

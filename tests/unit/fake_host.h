@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "loader/model/decapsulator.h"
 #include "loader/model/director.h"
 #include "loader/model/host.h"
 
@@ -208,6 +209,33 @@ class FakeDirector : public Director {
   FakeState& state_;
 };
 
+class FakeDecapsulator : public Decapsulator {
+ public:
+  absl::StatusOr<DeviceView> Attach(const DecapOptions& options) override {
+    attached_with = options;
+    if (!fails.ok()) return fails;
+    DeviceView view;
+    view.name = options.device;
+    view.ifindex = 2;
+    view.mode = options.mode == AttachMode::kAuto ? gets : options.mode;
+    return view;
+  }
+  absl::Status Detach(const std::string& device) override {
+    detached = device;
+    return fails;
+  }
+  absl::StatusOr<DecapView> Status() override {
+    if (!fails.ok()) return fails;
+    return status;
+  }
+
+  absl::Status fails;                     // if not OK, every call ends with it
+  AttachMode gets = AttachMode::kNative;  // what kAuto leads to
+  DecapOptions attached_with;
+  std::string detached;
+  DecapView status;
+};
+
 class FakeHost : public Host {
  public:
   absl::StatusOr<std::vector<DeviceView>> Attach(
@@ -243,6 +271,7 @@ class FakeHost : public Host {
     return std::make_unique<FakeDirector>(state);
   }
 
+  FakeDecapsulator decapsulator;
   FakeState state;
   absl::Status fails;  // if not OK, every call of Host ends with it
   AttachMode gets = AttachMode::kNative;  // what kAuto leads to
