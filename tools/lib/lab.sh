@@ -217,7 +217,7 @@ _lab_link_key() { ip -n "$1" -json link show "$2" | jq -r ".[0].$3"; }
 _lab_nginx_conf() {
   local mixed
   if lab_is_slow "$number"; then
-    mixed="echo_sleep 0.$(printf %03d $lab_slow_ms); echo $server;"
+    mixed="echo_sleep 0.$(printf %03d "$lab_slow_ms"); echo $server;"
   else
     mixed="return 200 \"$server\\n\";"
   fi
