@@ -8,7 +8,9 @@ source "$(dirname "$0")/lib.sh"
 begin --detached --servers 1 --arms 1
 
 server() { in_netns "$lab-rs01" "$@"; }
-setup() { server "$xlvs" real-setup "$@"; }
+# With an instance of its own, as real servers have in the lab.
+x_server() { XLVS_INSTANCE=$XLVS_INSTANCE-rs01 server "$xlvs" "$@"; }
+setup() { x_server real-setup "$@"; }
 # All that real-setup may touch.
 snapshot() {
   server sysctl -a 2>/dev/null |
@@ -17,6 +19,7 @@ snapshot() {
   server ip -4 route show
   server ip -6 route show
   server ip -br link
+  server ip -json link show dev eth0 | jq -c '.[0].xdp'
 }
 notes() { find /run/xlvs -name 'real-setup-*.json*' 2>/dev/null | sort; }
 
@@ -72,6 +75,37 @@ check "replies go through the director" \
 setup --undo >/dev/null
 is "undo brings the old default route back" \
   "$(server ip -4 route show default)" "$route"
+
+tun=(tun 192.0.2.1 2001:db8::1 --director "192.168.1.1,192.168.1.2"
+  --device eth0 --tun-type gue --tun-port 6090)
+decap_of() {
+  x_server decap status --json |
+    jq -c '[[.devices[].name], .from, .vips, .tun_port]'
+}
+check "tun is applied" setup "${tun[@]}" --apply
+is "the decapsulator is on, for these directors, addresses and port" \
+  "$(decap_of)" '[["eth0"],["192.168.1.1","192.168.1.2"],'\
+'["192.0.2.1","2001:db8::1"],6090]'
+check "on the device itself" \
+  grep -q '"name":"xlvs_decapsulat' <(snapshot)
+check "the address is there" \
+  grep -q 192.0.2.1/32 <(server ip -4 addr show dev lo)
+applied=$(snapshot)
+is "again there is nothing to do" "$(setup "${tun[@]}" --apply)" \
+  "all is so already"
+is "and nothing changed" "$(snapshot)" "$applied"
+check "undo" setup --undo
+is "takes back all" "$(snapshot)" "$before"
+refuses "the decapsulator, too" 'no decapsulator' x_server decap status
+is "and its pins" "$(find /sys/fs/bpf -name "$XLVS_INSTANCE-rs01*")" ''
+
+check "a decapsulator that was there before" x_server decap attach eth0 \
+  --from 192.168.1.1,192.168.1.2 --vip 192.0.2.1,2001:db8::1 --tun-port 6090
+check "tun is applied around it" setup "${tun[@]}" --apply
+check "undo" setup --undo
+check "leaves it" x_server decap status
+check "until it is detached" x_server decap detach eth0
+is "then all is as before" "$(snapshot)" "$before"
 
 if server ip link add probe0 type ipip remote 192.168.1.1 2>/dev/null; then
   server ip link del probe0
