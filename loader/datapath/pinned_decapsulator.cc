@@ -90,7 +90,10 @@ absl::StatusOr<DeviceView> PinnedDecapsulator::CheckDevice(
   if (const auto link = pins_.OpenPin(PinDirectory::LinkPin(name)); link.ok()) {
     const auto state = ReadLink(link->get());
     if (state.ok() && state->ifindex == ifindex)
-      return absl::AlreadyExistsError("attached already");
+      return absl::AlreadyExistsError(
+          absl::StrCat("attached already; for other directors or addresses run "
+                       "'xlvs decap detach ",
+                       name, "' first"));
   }
   XLVS_RETURN_IF_ERROR(CheckNoProgram(name, ifindex));
   return DeviceView{.name = name,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/real/apply.h"
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -24,8 +25,8 @@ struct SysctlNote {
 };
 struct ThingNote {
   Argv undo;
-  Argv show;  // there is something to undo if it prints `shown`
-  std::string shown;
+  Argv show;  // there is something to undo if it prints all of `shown`
+  std::vector<std::string> shown;
 };
 using Note = std::variant<SysctlNote, ThingNote>;
 
@@ -63,9 +64,13 @@ absl::Status WriteNotes(const std::vector<Note>& notes, Machine& machine) {
 }
 
 // A failing `show` (no such device) shows nothing.
-bool IsShown(const Argv& show, absl::string_view shown, Machine& machine) {
+bool IsShown(const Argv& show, const std::vector<std::string>& shown,
+             Machine& machine) {
   const auto text = machine.Run(show);
-  return text.ok() && absl::StrContains(*text, shown);
+  return text.ok() &&
+         std::all_of(shown.begin(), shown.end(), [&](const std::string& part) {
+           return absl::StrContains(*text, part);
+         });
 }
 
 std::string Text(const Argv& words) {
@@ -157,10 +162,12 @@ MaybeAction Prepare(const GatewayStep& step, Machine& machine) {
     break;
   }
   const Argv command = RouteCommand(v4, "replace", wanted);
-  return Action{Text(command),
-                ThingNote{undo, ShowDefault(v4),
-                          absl::StrCat("via ", step.director.ToString(), " ")},
-                command};
+  return Action{
+      Text(command),
+      ThingNote{undo,
+                ShowDefault(v4),
+                {absl::StrCat("via ", step.director.ToString(), " ")}},
+      command};
 }
 
 MaybeAction Prepare(const SegmentStep& step, Machine& machine) {
@@ -183,7 +190,7 @@ MaybeAction Prepare(const SegmentStep& step, Machine& machine) {
   const Argv command = RouteCommand(step.v4, "replace", route);
   return Action{
       Text(command),
-      ThingNote{undo, ShowDefault(step.v4), absl::StrCat("advmss ", advmss)},
+      ThingNote{undo, ShowDefault(step.v4), {absl::StrCat("advmss ", advmss)}},
       command};
 }
 

@@ -25,10 +25,17 @@ bool HasFamily(const std::vector<IpAddr>& addrs, bool v4) {
                      [v4](const IpAddr& addr) { return addr.is_v4() == v4; });
 }
 
-std::string List(const std::vector<IpAddr>& addrs) {
-  return absl::StrJoin(addrs, ",", [](std::string* out, const IpAddr& addr) {
-    out->append(addr.ToString());
-  });
+std::string List(const std::vector<IpAddr>& addrs, absl::string_view between) {
+  return absl::StrJoin(addrs, between,
+                       [](std::string* out, const IpAddr& addr) {
+                         out->append(addr.ToString());
+                       });
+}
+
+// As `xlvs decap status` prints it.
+std::string SortedList(std::vector<IpAddr> addrs) {
+  std::sort(addrs.begin(), addrs.end());
+  return List(addrs, " ");
 }
 
 // What a tunnel puts before the inner packet, apart from the outer IP header.
@@ -103,7 +110,7 @@ class Planner {
           .add = {"ip", flag, "addr", "add", prefix, "dev", "lo"},
           .remove = {"ip", flag, "addr", "del", prefix, "dev", "lo"},
           .show = {"ip", flag, "-o", "addr", "show", "dev", "lo", "to", prefix},
-          .shown = "inet"};
+          .shown = {"inet"}};
       // Others have the address, too: looking for them would find them.
       if (!vip.is_v4()) step.add.push_back("nodad");
       steps_.push_back({"requests are for the service's address", step});
@@ -123,18 +130,26 @@ class Planner {
   }
 
   void Decapsulator() {
-    Argv add = {"xlvs",        "decap",          "attach",
-                setup_.device, "--from",         List(setup_.directors),
-                "--vip",       List(setup_.vips)};
-    if (setup_.tunnel.type == TunnelType::kGue)
-      add.insert(add.end(), {"--tun-port", absl::StrCat(setup_.tunnel.port)});
+    Argv add = {"xlvs",   "decap",
+                "attach", setup_.device,
+                "--from", List(setup_.directors, ","),
+                "--vip",  List(setup_.vips, ",")};
+    // Whom it hears, and for whom, is as much a part of it as the device.
+    std::vector<std::string> shown = {
+        absl::StrCat(" ", setup_.device, " ("),
+        absl::StrCat("from      ", SortedList(setup_.directors), "\n"),
+        absl::StrCat("vips      ", SortedList(setup_.vips), "\n")};
+    if (setup_.tunnel.type == TunnelType::kGue) {
+      const std::string port = absl::StrCat(setup_.tunnel.port);
+      add.insert(add.end(), {"--tun-port", port});
+      shown.push_back(absl::StrCat("UDP port ", port, "\n"));
+    }
     steps_.push_back(
         {"packets from the director are taken out of the tunnel",
-         ThingStep{
-             .add = add,
-             .remove = {"xlvs", "decap", "detach", setup_.device},
-             .show = {"xlvs", "decap", "status", "--json"},
-             .shown = absl::StrCat("\"name\": \"", setup_.device, "\"")}});
+         ThingStep{.add = add,
+                   .remove = {"xlvs", "decap", "detach", setup_.device},
+                   .show = {"xlvs", "decap", "status"},
+                   .shown = shown}});
     LooseSource(setup_.device);
   }
 
@@ -160,11 +175,11 @@ class Planner {
     }
     steps_.push_back(
         {"the kernel takes packets of this port out of UDP (module fou)",
-         ThingStep{
-             .add = add,
-             .remove = remove,
-             .show = {"ip", FamilyFlag(v4), "fou", "show"},
-             .shown = absl::StrCat("port ", port, v4 ? " gue\n" : " gue -6")}});
+         ThingStep{.add = add,
+                   .remove = remove,
+                   .show = {"ip", FamilyFlag(v4), "fou", "show"},
+                   .shown = {absl::StrCat("port ", port,
+                                          v4 ? " gue\n" : " gue -6")}}});
   }
 
   // A device for each family inside, unless one does for both.
@@ -193,7 +208,7 @@ class Planner {
          ThingStep{.add = add,
                    .remove = {"ip", "link", "del", name},
                    .show = {"ip", "-o", "-d", "link", "show", "dev", name},
-                   .shown = absl::StrCat("remote ", remote, " ")}});
+                   .shown = {absl::StrCat("remote ", remote, " ")}}});
     if (type != "sit") LooseSource(name);
   }
 

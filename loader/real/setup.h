@@ -35,12 +35,12 @@ struct SysctlStep {
   std::string path;  // below /proc/sys: "net/ipv4/conf/all/arp_ignore"
   std::string value;
 };
-// Something that is there or not. It is there if `show` prints `shown`.
+// Something that is there or not. It is there if `show` prints all of `shown`.
 struct ThingStep {
   Argv add;
   Argv remove;
   Argv show;
-  std::string shown;
+  std::vector<std::string> shown;
 };
 // The default route goes through a director; the old one comes back.
 struct GatewayStep {

@@ -76,7 +76,7 @@ setup --undo >/dev/null
 is "undo brings the old default route back" \
   "$(server ip -4 route show default)" "$route"
 
-tun=(tun 192.0.2.1 2001:db8::1 --director "192.168.1.1,192.168.1.2"
+tun=(tun 192.0.2.1 2001:db8::1 --director "192.168.1.2,192.168.1.1"
   --device eth0 --tun-type gue --tun-port 6090)
 decap_of() {
   x_server decap status --json |
@@ -93,6 +93,13 @@ check "the address is there" \
 applied=$(snapshot)
 is "again there is nothing to do" "$(setup "${tun[@]}" --apply)" \
   "all is so already"
+is "and nothing changed" "$(snapshot)" "$applied"
+refuses "one more service is not left out in silence" \
+  'nothing was changed: .*decap detach eth0' \
+  setup tun 192.0.2.2 --director 192.168.1.1,192.168.1.2 --device eth0 --apply
+refuses "nor one more director" 'nothing was changed: .*decap detach eth0' \
+  setup tun 192.0.2.1 2001:db8::1 --director 192.168.1.1,192.168.1.3 \
+  --device eth0 --apply
 is "and nothing changed" "$(snapshot)" "$applied"
 check "undo" setup --undo
 is "takes back all" "$(snapshot)" "$before"
