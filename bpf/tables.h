@@ -23,6 +23,8 @@
 #include "maps/service.h"
 #include "maps/step.h"
 
+#define XLVS_PIECES 1024
+
 /* Set by the loader between open and load, constant ever after. */
 const volatile struct xlvs_config xlvs_cfg;
 
@@ -149,6 +151,15 @@ struct {
   __type(value, struct xlvs_fragment_ports);
   __uint(max_entries, XLVS_FRAGMENTS);
 } xlvs_fragments SEC(".maps");
+
+/* By mark of an skb that comes again: the rest of a packet that goes in pieces
+ * (emit/pieces.h). The TC program writes and reads. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __type(key, __u32);
+  __type(value, struct xlvs_handover);
+  __uint(max_entries, XLVS_PIECES);
+} xlvs_pieces SEC(".maps");
 
 /* By interface index of a VLAN device. The CLI writes; packets read. */
 struct {

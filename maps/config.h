@@ -39,12 +39,21 @@ struct xlvs_meta {
 };
 XLVS_ASSERT_SIZE(struct xlvs_meta, 120);
 
+/* What the TC program xlvs_handover may be asked for. */
+enum xlvs_handover_level {
+  XLVS_HANDOVER_none = 0, /* not all devices have it */
+  XLVS_HANDOVER_send = 1,
+  /* Also to cut a packet in pieces. Not where XDP runs after the kernel made an
+   * skb (generic): it would take each rest for a packet that comes in. */
+  XLVS_HANDOVER_cut = 2,
+};
+
 struct xlvs_control {
   __u32 services;   /* 0: every packet is passed, as IPVS unhooks itself */
   __u32 unfinished; /* a command was cut short: the next one compiles anew */
   __u64 next_order; /* for the next dest, see dest.h */
   __u32 next_chunk; /* where the next list looks for room in xlvs_slots */
-  __u32 handover;   /* 1: devices have the TC program xlvs_handover */
+  enum xlvs_handover_level handover;
   __u32 timeout_ticks[XLVS_CONN_STATE_SLOTS]; /* by enum xlvs_conn_state */
   /* What deleted services had counted: the totals of --stats. */
   __u64 gone_conns;

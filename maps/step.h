@@ -61,8 +61,8 @@
   X(drop_icmp_rate, DROP, "would be answered, but too many were")              \
   X(drop_icmp_failed, DROP, "would be answered, but may not or can't be")      \
   X(drop_neighbour, DROP,                                                      \
-    "MAC address unknown, and kernel can't be asked to send it")               \
-  X(drop_too_big, DROP, "too big for the tunnel or route, and DF is not set")  \
+    "the kernel would have to send it, and can not be asked to")               \
+  X(drop_too_big, DROP, "too big, DF is not set, and can not be cut here")     \
   X(drop_no_headroom, DROP, "no room before the frame for a header")           \
   X(drop_tunnel_source, DROP, "no own address to send the tunnel packet from") \
   X(drop_sctp_fragment, DROP, "SCTP fragment whose checksum NAT can't mend")   \

@@ -32,4 +32,12 @@ struct xlvs_way {
   __u32 route_ifindex;
 };
 
+/* Whom the kernel is to send a packet to, and how. */
+struct xlvs_handover {
+  struct xlvs_addr gateway;
+  __u32 ifindex;
+  __u16 mtu;       /* 0: as it is; else IP bytes that a piece may have */
+  __u16 inner_off; /* from the network header to the packet to be cut */
+};
+
 #endif

@@ -8,7 +8,7 @@
 #ifndef XLVS_BPF_PATH_LOCAL_REPLY_H
 #define XLVS_BPF_PATH_LOCAL_REPLY_H
 
-#include "bpf/emit/handover.h"
+#include "bpf/emit/pieces.h"
 #include "bpf/lookup/conn.h"
 #include "bpf/lookup/fragment.h"
 #include "bpf/lookup/local.h"

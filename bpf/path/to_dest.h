@@ -170,6 +170,19 @@ static __always_inline __u32 xlvs_overhead_bytes(enum xlvs_method method,
   return method == XLVS_METHOD_tunnel ? xlvs_tunnel_bytes(dest) : 0;
 }
 
+/* Whether a packet that is too big can go in pieces. What Masq rewrote the
+ * kernel's IP cuts; for the rest see emit/pieces.h: no IP options, no checksum
+ * that covers the whole. */
+static __always_inline bool xlvs_kernel_can_cut(const struct xlvs_packet* pkt,
+                                                const struct xlvs_dest* dest,
+                                                enum xlvs_method method) {
+  if (method == XLVS_METHOD_masq) return true;
+  const __u32 header_bytes = pkt->l4_off - pkt->l3_off;
+  return header_bytes == sizeof(struct iphdr) &&
+         (method == XLVS_METHOD_route ||
+          dest->tunnel_type == XLVS_TUNNEL_ipip || !xlvs_tunnel_sums(dest));
+}
+
 /* What becomes of a packet: next, then `way` is its way; a pass, then the
  * kernel has to do the rest; or another ending, which needs no rewriting. */
 static __always_inline enum xlvs_step xlvs_decide(
@@ -196,16 +209,19 @@ static __always_inline enum xlvs_step xlvs_decide(
   if (way->nexthop.mtu && pkt->ip_bytes + overhead > way->nexthop.mtu) {
     *ret_mtu =
         xlvs_mtu_inside(way->nexthop.mtu, overhead, (enum xlvs_l3)pkt->l3);
-    return pkt->dont_fragment           ? XLVS_STEP_tx_icmp_frag_needed
-           : method == XLVS_METHOD_masq ? XLVS_STEP_pass_too_big
-                                        : XLVS_STEP_drop_too_big;
-  }
-  if (step != XLVS_STEP_next || xlvs_can_send(ctx, way->nexthop.ifindex))
+    if (pkt->dont_fragment) return XLVS_STEP_tx_icmp_frag_needed;
+    if (!xlvs_kernel_can_cut(pkt, dest, method)) return XLVS_STEP_drop_too_big;
+    step = XLVS_STEP_pass_too_big;
+  } else if (step != XLVS_STEP_next ||
+             xlvs_can_send(ctx, way->nexthop.ifindex)) {
     return step;
+  } else {
+    step = XLVS_STEP_pass_route;
+  }
   /* The kernel wants to know the gateway, which a dest does not remember. */
   if (fresh && method != XLVS_METHOD_masq)
     xlvs_way_to_dest(ctx, pkt, dest, method, way);
-  return XLVS_STEP_pass_route;
+  return step;
 }
 
 static __always_inline bool xlvs_is_pass(enum xlvs_step step) {
@@ -250,8 +266,15 @@ __noinline int xlvs_deliver_any(struct xdp_md* ctx,
     done = xlvs_hop(ctx, &view, shape, &way->nexthop);
   }
   if (done != XLVS_STEP_next) return done;
-  if (step != XLVS_STEP_next)
-    return xlvs_hand_over(ctx, way->route_ifindex, &way->gateway, step);
+  if (step != XLVS_STEP_next) {
+    struct xlvs_handover handover = {.gateway = way->gateway,
+                                     .ifindex = way->route_ifindex};
+    if (step == XLVS_STEP_pass_too_big) {
+      handover.mtu = way->nexthop.mtu;
+      handover.inner_off = xlvs_overhead_bytes(method, found.dest);
+    }
+    return xlvs_hand_over(ctx, &handover, step);
+  }
   return xlvs_sent(ctx, way->nexthop.ifindex, XLVS_TO_DEST,
                    quoted ? XLVS_KIND_error : XLVS_KIND_packet);
 }

@@ -19,10 +19,10 @@ absl::StatusOr<Handover> Handover::Open(const Instance& instance) {
   return handover;
 }
 
-absl::Status Handover::Allow(bool allowed) const {
+absl::Status Handover::Allow(xlvs_handover_level level) const {
   XLVS_ASSIGN_OR_RETURN(auto control, instance_.MapArray<xlvs_control>(
                                           "control", /*writable=*/true));
-  StoreWord(control[0].handover, static_cast<__u32>(allowed));
+  StoreWord(control[0].handover, level);
   return absl::OkStatus();
 }
 

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "loader/base/unique_fd.h"
 #include "loader/datapath/instance.h"
+#include "maps/config.h"
 
 namespace xlvs {
 
@@ -27,7 +28,7 @@ class Handover {
   static absl::StatusOr<Handover> Open(const Instance& instance);
 
   // Sets control.handover.
-  absl::Status Allow(bool allowed) const;
+  absl::Status Allow(xlvs_handover_level level) const;
   // All programs, or none and why.
   absl::Status AttachTo(const std::string& device, uint32_t ifindex) const;
   // `ifindex` 0: the device is gone, and its programs with it.

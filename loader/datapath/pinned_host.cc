@@ -123,7 +123,7 @@ std::string PinnedHost::NoHandover(absl::string_view why) {
 absl::Status PinnedHost::DetachHandover(
     const std::vector<DeviceView>& devices) const {
   XLVS_ASSIGN_OR_RETURN(const Handover handover, Handover::Open(instance_));
-  XLVS_RETURN_IF_ERROR(handover.Allow(false));
+  XLVS_RETURN_IF_ERROR(handover.Allow(XLVS_HANDOVER_none));
   for (const DeviceView& device : devices)
     handover.DetachFrom(device.name, device.ifindex);
   return absl::OkStatus();
@@ -158,10 +158,14 @@ absl::Status PinnedHost::FollowDevices() const {
   XLVS_RETURN_IF_ERROR(WriteVlans(attached));
   XLVS_ASSIGN_OR_RETURN(const Handover handover, Handover::Open(instance_));
   const std::set<uint32_t> indexes = IndexesOf(attached);
-  return handover.Allow(
-      !indexes.empty() &&
-      std::all_of(indexes.begin(), indexes.end(),
-                  [&](uint32_t ifindex) { return handover.IsOn(ifindex); }));
+  if (indexes.empty() ||
+      !std::all_of(indexes.begin(), indexes.end(),
+                   [&](uint32_t ifindex) { return handover.IsOn(ifindex); }))
+    return handover.Allow(XLVS_HANDOVER_none);
+  const bool generic = std::any_of(
+      attached.begin(), attached.end(),
+      [](const DeviceView& d) { return d.mode == AttachMode::kGeneric; });
+  return handover.Allow(generic ? XLVS_HANDOVER_send : XLVS_HANDOVER_cut);
 }
 
 absl::Status PinnedHost::WriteVlans(

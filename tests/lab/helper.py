@@ -28,6 +28,8 @@ import sys
 import threading
 import time
 
+IP_MTU_DISCOVER = 10  # of <linux/in.h>, which Python's socket lacks
+
 stop = threading.Event()
 
 
@@ -173,7 +175,7 @@ def servers(args):
         # Of both families.
         sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind(("::", args.port))
+        sock.bind((args.bind, args.port))
         sock.setblocking(False)
         name = netns.rsplit("-", 1)[-1].encode()
         poll.register(sock, selectors.EVENT_READ, name)
@@ -191,6 +193,8 @@ def udp(args):
     for i in range(args.count):
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.settimeout(2.0)
+            if args.may_be_cut:
+                sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
             if args.port:
                 sock.bind(("", args.port + i))
             sock.connect(args.to)
@@ -231,12 +235,14 @@ def main():
     command(visit).add_argument("--pause", type=float, default=0.005)
     sub = command(servers, to=None)
     sub.add_argument("--port", type=int, default=53)
+    sub.add_argument("--bind", default="::", help="answers come from there")
     sub.add_argument("netns", nargs="+")
     sub = command(udp)
     # Ports that the kernel picks may come twice.
     sub.add_argument("--port", type=int, default=0, help="the first client's")
     sub.add_argument("--turns", type=int, default=1)
     sub.add_argument("--size", type=int, default=0)
+    sub.add_argument("--may-be-cut", action="store_true", help="DF is not set")
 
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
