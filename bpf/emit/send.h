@@ -37,8 +37,8 @@ static __always_inline enum xlvs_step xlvs_hop(struct xdp_md* ctx,
                                                const struct xlvs_view* view,
                                                struct xlvs_shape shape,
                                                const struct xlvs_nexthop* way) {
-  xlvs_mend_l3(view->l3, shape.l3,
-               view->l3_change + xlvs_decrement_ttl(view->l3, shape.l3));
+  xlvs_mend_l3(view->l3, view->family,
+               view->l3_change + xlvs_decrement_ttl(view->l3, view->family));
   return xlvs_set_l2(ctx, shape, way);
 }
 

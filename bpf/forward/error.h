@@ -17,7 +17,8 @@ static __always_inline enum xlvs_step xlvs_masq_error(
     const struct xlvs_packet* quoted, enum xlvs_direction direction,
     const struct xlvs_addr* addr, __u16 port) {
   const bool source = direction == XLVS_TO_CLIENT;
-  const __u32 l3_bytes = xlvs_l3_bytes(shape.l3);
+  const enum xlvs_l3 family = xlvs_known_l3(shape.l3);
+  const __u32 l3_bytes = xlvs_l3_bytes(family);
   void* l3 = xlvs_at(ctx, shape.l3_off, l3_bytes);
   struct xlvs_icmp_header* icmp = xlvs_at(ctx, shape.l4_off, sizeof(*icmp));
   void* quoted_l3 = xlvs_at(ctx, quoted->l3_off, l3_bytes);
@@ -28,13 +29,13 @@ static __always_inline enum xlvs_step xlvs_masq_error(
   const __be16 new_port = bpf_htons(port);
   __u64 change = xlvs_csum_change16(*at, new_port);
   *at = new_port;
-  const __u64 outer = xlvs_put_addr(l3, shape.l3, source, addr);
-  const __u64 inner = xlvs_put_addr(quoted_l3, shape.l3, !source, addr);
-  xlvs_mend_l3(l3, shape.l3, outer);
-  xlvs_mend_l3(quoted_l3, shape.l3, inner);
+  const __u64 outer = xlvs_put_addr(l3, family, source, addr);
+  const __u64 inner = xlvs_put_addr(quoted_l3, family, !source, addr);
+  xlvs_mend_l3(l3, family, outer);
+  xlvs_mend_l3(quoted_l3, family, inner);
   /* ICMPv6 covers the outer addresses (pseudo header), and nothing in the
    * quoted header makes up for its address; in IPv4's its checksum does. */
-  if (shape.l3 == XLVS_V6) change += outer + inner;
+  if (family == XLVS_V6) change += outer + inner;
   icmp->checksum = xlvs_csum_apply(icmp->checksum, change);
   return XLVS_STEP_next;
 }

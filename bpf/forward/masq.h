@@ -44,18 +44,18 @@ static __always_inline enum xlvs_step xlvs_masq(
   const bool source = direction == XLVS_TO_CLIENT;
   const __be16 new_port = bpf_htons(port);
   if (shape.fragment == XLVS_FRAGMENT_later) { /* ports are in the first */
-    view->l3_change += xlvs_put_addr(view->l3, shape.l3, source, addr);
+    view->l3_change += xlvs_put_addr(view->l3, view->family, source, addr);
   } else if (pkt->l4_proto == IPPROTO_TCP) {
     struct tcphdr* tcp = xlvs_at(ctx, shape.l4_off, sizeof(*tcp));
     if (!tcp) return XLVS_STEP_drop_internal;
-    const __u64 change = xlvs_put_addr(view->l3, shape.l3, source, addr);
+    const __u64 change = xlvs_put_addr(view->l3, view->family, source, addr);
     view->l3_change += change;
     tcp->check = xlvs_csum_apply(
         tcp->check, change + xlvs_put_port((void*)tcp, source, new_port));
   } else if (pkt->l4_proto == IPPROTO_UDP) {
     struct udphdr* udp = xlvs_at(ctx, shape.l4_off, sizeof(*udp));
     if (!udp) return XLVS_STEP_drop_internal;
-    const __u64 change = xlvs_put_addr(view->l3, shape.l3, source, addr);
+    const __u64 change = xlvs_put_addr(view->l3, view->family, source, addr);
     view->l3_change += change;
     const __u64 ports = xlvs_put_port((void*)udp, source, new_port);
     if (udp->check) { /* 0 = the sender computed none */
@@ -68,7 +68,7 @@ static __always_inline enum xlvs_step xlvs_masq(
     const enum xlvs_step step =
         xlvs_put_sctp_port(sctp, pkt, shape, source, new_port);
     if (step != XLVS_STEP_next) return step;
-    view->l3_change += xlvs_put_addr(view->l3, shape.l3, source, addr);
+    view->l3_change += xlvs_put_addr(view->l3, view->family, source, addr);
   }
   return XLVS_STEP_next;
 }

@@ -22,10 +22,12 @@ static long xlvs_sum_chunk(__u32 index, void* context) {
   (void)index;
   struct xlvs_summing* summing = context;
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
-  __u32 bytes = summing->left;
-  if (!scratch || !bytes) return 1;
+  if (!scratch || !summing->left) return 1;
   __u8* chunk = scratch->chunk;
-  if (bytes > XLVS_SUM_CHUNK) bytes = XLVS_SUM_CHUNK;
+  __u32 last =
+      (summing->left < XLVS_SUM_CHUNK ? summing->left : XLVS_SUM_CHUNK) - 1;
+  asm volatile("" : "+r"(last)); /* clang would know better, and say less */
+  const __u32 bytes = (last & (XLVS_SUM_CHUNK - 1)) + 1;
   __builtin_memset(chunk, 0, XLVS_SUM_CHUNK);
   if (bpf_xdp_load_bytes(summing->ctx, summing->offset, chunk, bytes)) {
     summing->failed = 1;

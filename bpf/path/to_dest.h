@@ -161,7 +161,7 @@ __noinline int xlvs_masq_any(struct xdp_md* ctx, const struct xlvs_packet* pkt,
   if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
   const enum xlvs_step step =
       xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_DEST, &dest->daddr, dport);
-  xlvs_mend_l3(view.l3, shape.l3, view.l3_change);
+  xlvs_mend_l3(view.l3, view.family, view.l3_change);
   return step;
 }
 
