@@ -19,6 +19,8 @@ packages_lab=(
 )
 # shellcheck disable=SC2034
 packages_check=(shellcheck clang-format)
+# shellcheck disable=SC2034
+packages_vm=(qemu-system-x86 busybox-static kmod cpio xz-utils ipvsadm)
 
 packages_missing() {
   local package
