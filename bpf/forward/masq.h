@@ -44,6 +44,10 @@ static __always_inline enum xlvs_step xlvs_masq(
   const bool source = direction == XLVS_TO_CLIENT;
   const __be16 new_port = bpf_htons(port);
   if (shape.fragment == XLVS_FRAGMENT_later) { /* ports are in the first */
+    /* Which did not go on, either. */
+    if (pkt->l4_proto == XLVS_IPPROTO_SCTP &&
+        (source ? pkt->sport : pkt->dport) != port)
+      return XLVS_STEP_drop_sctp_fragment;
     view->l3_change += xlvs_put_addr(view->l3, view->family, source, addr);
   } else if (pkt->l4_proto == IPPROTO_TCP) {
     struct tcphdr* tcp = xlvs_at(ctx, shape.l4_off, sizeof(*tcp));
