@@ -16,7 +16,8 @@ uint8_t TunnelProtocol(Family inner) {
 }
 
 // RFC 2784, 2.1.
-Bytes BuildGre(uint16_t ethertype, bool with_check, const Bytes& inner) {
+Bytes BuildGre(uint16_t ethertype, bool with_check,
+               std::span<const uint8_t> inner) {
   Bytes gre;
   Put16(gre, with_check ? 0x8000 : 0);
   Put16(gre, ethertype);
@@ -86,9 +87,16 @@ Ip FragmentIp(Ip ip, size_t at_bytes, bool more_fragments, uint32_t id) {
 }  // namespace
 
 Frame InTunnel(const Frame& inner, const TunnelHeader& tunnel) {
-  const Family family = FamilyOf(inner.ip);
-  const Bytes packet = BuildL3(inner);
-  Frame frame = {.dmac = inner.dmac, .smac = inner.smac, .vlans = inner.vlans};
+  Frame frame = InTunnel(BuildL3(inner), tunnel);
+  frame.dmac = inner.dmac;
+  frame.smac = inner.smac;
+  frame.vlans = inner.vlans;
+  return frame;
+}
+
+Frame InTunnel(std::span<const uint8_t> packet, const TunnelHeader& tunnel) {
+  const Family family = packet[0] >> 4 == 4 ? Family::kV4 : Family::kV6;
+  Frame frame;
   frame.ip.tos = tunnel.tos;
   frame.ip.ttl = tunnel.ttl;
   frame.ip.saddr = tunnel.saddr;
@@ -98,7 +106,7 @@ Frame InTunnel(const Frame& inner, const TunnelHeader& tunnel) {
   switch (tunnel.type) {
     case TunnelHeader::kIpip:
       frame.ip.protocol = TunnelProtocol(family);
-      frame.payload = packet;
+      PutAll(frame.payload, packet);
       break;
     case TunnelHeader::kGue:
       frame.ip.protocol = kProtocolUdp;
@@ -139,11 +147,9 @@ std::vector<Bytes> Fragments(const Frame& whole,
 Frame IcmpErrorFrame(const Addr& from, const Addr& to, const IcmpError& error,
                      std::span<const uint8_t> packet, size_t quote_bytes) {
   const bool v4 = from.family == Family::kV4;
-  const uint8_t packet_tos = packet.size() < 2 ? 0
-                             : v4              ? packet[1]
-                                               : Get16(packet, 0) >> 4 & 0xff;
+  const uint8_t packet_tos = packet.size() < 2 ? 0 : packet[1];
   Frame frame = {.dmac = kDirectorMac, .smac = kRouterMac};
-  frame.ip.tos = error.tos.value_or((packet_tos & 0x1e) | 0xc0);
+  frame.ip.tos = error.tos.value_or(v4 ? (packet_tos & 0x1e) | 0xc0 : 0);
   frame.ip.dont_fragment = false;
   frame.ip.protocol = IcmpProtocol(from.family);
   frame.ip.saddr = from;

@@ -38,6 +38,8 @@ struct TunnelHeader {
 // `inner` in a tunnel, in a frame of the same MAC addresses and tags; without
 // its padding.
 Frame InTunnel(const Frame& inner, const TunnelHeader& tunnel);
+// A packet from its IP header on in a tunnel; the frame has no MAC addresses.
+Frame InTunnel(std::span<const uint8_t> packet, const TunnelHeader& tunnel);
 
 // ---- fragments
 
@@ -58,9 +60,9 @@ struct IcmpError {
   uint8_t type = 0;
   uint8_t code = 0;
   uint32_t mtu = 0;
-  // Of the packet that carries it; else Linux's rule for IPv4, in both
-  // families: that of the packet it is about with precedence 6, without the
-  // low bit.
+  // Of the packet that carries it; else Linux's rules: of IPv4 that of the
+  // packet it is about with precedence 6, without the low bit (icmp_send), of
+  // IPv6 zero (icmp6_send).
   std::optional<uint8_t> tos = {};
 };
 

@@ -26,7 +26,7 @@ namespace xlvs {
 namespace {
 
 constexpr const char* kBpfFs = "/sys/fs/bpf";
-constexpr size_t kFrameBytesMax = 2048;
+constexpr size_t kFrameBytesMax = 12288;
 
 cpu_set_t usable_cpus;  // before this thread chose one
 
@@ -181,6 +181,7 @@ void Bench::OpenMaps() {
   dests = Must(instance_.MapArray<xlvs_dest>("dests", true));
   loads = Must(instance_.MapArray<xlvs_load>("loads", true));
   nexthops = Must(instance_.MapArray<xlvs_nexthop>("nexthops", true));
+  vlans = Must(instance_.MapArray<xlvs_vlan>("vlans", true));
   clock = Must(instance_.MapArray<xlvs_clock>("clock", true));
   control = Must(instance_.MapArray<xlvs_control>("control", true));
   fresh_control_ = control[0];
@@ -188,12 +189,12 @@ void Bench::OpenMaps() {
 }
 
 void Bench::Reset() {
-  for (const char* pin :
-       {"pools", "slots", "dests", "counters", "loads", "rates", "conns",
-        "heads", "locals", "filter", "nexthops", "clock", "steps", "icmp"})
+  for (const char* pin : {"pools", "slots", "dests", "counters", "loads",
+                          "rates", "conns", "heads", "locals", "filter",
+                          "nexthops", "vlans", "clock", "steps", "icmp"})
     Blank(instance_, pin);
-  BlankHash(instance_, "services");
-  BlankHash(instance_, "devices");
+  for (const char* pin : {"services", "devices", "fragments", "links"})
+    BlankHash(instance_, pin);
   control[0] = fresh_control_;
   config_ = Must(MapDirector::Open(instance_, /*for_writing=*/true, {}));
 }
@@ -252,6 +253,24 @@ void Bench::SetHop(uint32_t dest, const Hop& hop) {
   std::memcpy(nexthop.dmac, hop.dmac.data(), hop.dmac.size());
   std::memcpy(nexthop.smac, hop.smac.data(), hop.smac.size());
   nexthop.mtu = hop.mtu;
+  nexthop.vlan = InternVlans(hop.vlans);
+}
+
+void Bench::SetTunnelSource(uint32_t dest, const Addr& saddr) {
+  dests[dest].tunnel_saddr = ToIpAddr(saddr).raw();
+}
+
+uint16_t Bench::InternVlans(const std::vector<VlanTag>& tags) {
+  if (tags.empty()) return 0;
+  xlvs_vlan entry = {.tag = {}, .taken = 1, .ready = 1};
+  for (size_t i = 0; i < tags.size(); ++i)
+    entry.tag[i] = {.tpid = tags[i].tpid, .tci = tags[i].tci};
+  // From the end, away from where few tags of packets hash to.
+  for (uint32_t index = vlans.size() - 1; index > 0; --index) {
+    if (!vlans[index].taken) vlans[index] = entry;
+    if (std::memcmp(&vlans[index], &entry, sizeof(entry)) == 0) return index;
+  }
+  Fail("no room for VLAN tags");
 }
 
 void Bench::AllowDevice(uint32_t ifindex) {
@@ -259,33 +278,44 @@ void Bench::AllowDevice(uint32_t ifindex) {
   Must(WriteElement(devices.get(), ifindex, &ifindex));
 }
 
-int Bench::RunWith(std::span<const uint8_t> in, Bytes* out,
-                   uint32_t meta_bytes) const {
+int Bench::RunWith(std::span<const uint8_t> in, uint32_t meta_bytes,
+                   Outcome* outcome) const {
   LIBBPF_OPTS(bpf_test_run_opts, options);
   options.data_in = in.data();
   options.data_size_in = in.size();
   options.repeat = 1;
   xdp_md context = {};
-  if (meta_bytes > 0) {
-    context.data = meta_bytes;
-    context.data_end = in.size();
-    options.ctx_in = &context;
-    options.ctx_size_in = sizeof(context);
-  }
-  if (out != nullptr) {
-    out->resize(kFrameBytesMax);
-    options.data_out = out->data();
-    options.data_size_out = out->size();
+  context.data = meta_bytes;
+  context.data_end = in.size();
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof(context);
+  if (outcome != nullptr) {
+    options.ctx_out = &context;
+    options.ctx_size_out = sizeof(context);
+    outcome->out.resize(kFrameBytesMax);
+    options.data_out = outcome->out.data();
+    options.data_size_out = outcome->out.size();
   }
   if (const int error = bpf_prog_test_run_opts(program_.get(), &options);
       error != 0)
     return error;
-  if (out != nullptr) out->resize(options.data_size_out);
+  if (outcome != nullptr) {
+    // What comes out begins with the metadata.
+    Bytes& out = outcome->out;
+    out.resize(options.data_size_out);
+    const auto frame = out.begin() + context.data;
+    outcome->metadata.assign(out.begin(), frame);
+    out.erase(out.begin(), frame);
+  }
   return static_cast<int>(options.retval);
 }
 
 int Bench::RunUncounted(std::span<const uint8_t> in, Bytes* out) const {
-  return RunWith(in, out, 0);
+  if (out == nullptr) return RunWith(in, 0, nullptr);
+  Outcome outcome;
+  const int action = RunWith(in, 0, &outcome);
+  *out = std::move(outcome.out);
+  return action;
 }
 
 Sums Bench::Steps() const {
@@ -312,15 +342,13 @@ Outcome Bench::RunWithMetadata(std::span<const uint8_t> in,
                                uint32_t meta_bytes) {
   Bytes with_metadata(meta_bytes);
   with_metadata.insert(with_metadata.end(), in.begin(), in.end());
-  Outcome outcome = RunCounted(with_metadata, meta_bytes);
-  outcome.out.erase(outcome.out.begin(), outcome.out.begin() + meta_bytes);
-  return outcome;
+  return RunCounted(with_metadata, meta_bytes);
 }
 
 Outcome Bench::RunCounted(std::span<const uint8_t> in, uint32_t meta_bytes) {
   Outcome outcome;
   const Sums before = Steps();
-  const int action = RunWith(in, &outcome.out, meta_bytes);
+  const int action = RunWith(in, meta_bytes, &outcome);
   const Sums after = Steps();
   if (action < 0) {
     ADD_FAILURE() << "the kernel refused the packet: "

@@ -37,9 +37,10 @@ struct Hop {
   Mac dmac = kDest1Mac;
   Mac smac = kInnerMac;
   uint32_t mtu = 1500;
+  std::vector<VlanTag> vlans = {};  // priority bits zero
 };
-constexpr Hop kHop1 = {};
-constexpr Hop kHop2 = {.dmac = kDest2Mac};
+inline const Hop kHop1 = {};
+inline const Hop kHop2 = {.dmac = kDest2Mac};
 
 // How a dest's packets are forwarded.
 struct Forwarding {
@@ -53,6 +54,7 @@ uint32_t StepAction(xlvs_step step);  // XDP_*
 struct Outcome {
   xlvs_step step = XLVS_STEP_max;
   Bytes out;
+  Bytes metadata;  // before the frame
 };
 
 // One cell of the connection table.
@@ -126,6 +128,8 @@ class Bench {
   void EditWeight(const ServiceKey& service, Endpoint dest, uint32_t weight);
   void DeleteDest(const ServiceKey& service, Endpoint dest);
   void SetHop(uint32_t dest, const Hop& hop);
+  // What the kernel would say if there were routes: where a tunnel begins.
+  void SetTunnelSource(uint32_t dest, const Addr& saddr);
   // A device that frames may be redirected to.
   void AllowDevice(uint32_t ifindex);
 
@@ -169,12 +173,15 @@ class Bench {
   Mapped<xlvs_dest> dests;
   Mapped<xlvs_load> loads;
   Mapped<xlvs_nexthop> nexthops;
+  Mapped<xlvs_vlan> vlans;
   Mapped<xlvs_clock> clock;
   Mapped<xlvs_control> control;
 
  private:
-  int RunWith(std::span<const uint8_t> in, Bytes* out,
-              uint32_t meta_bytes) const;
+  int RunWith(std::span<const uint8_t> in, uint32_t meta_bytes,
+              Outcome* outcome) const;
+  // The index of these tags in xlvs_vlans, 0 if there are none.
+  uint16_t InternVlans(const std::vector<VlanTag>& tags);
   Outcome RunCounted(std::span<const uint8_t> in, uint32_t meta_bytes);
   void OpenMaps();
 
