@@ -147,6 +147,8 @@ xlvs_sctp_event_of(const struct xlvs_sctp_chunk* chunk) {
                                       : XLVS_SCTP_data;
 }
 
+#define XLVS_SCTP_COOKIE_BYTES_MAX 2044 /* what we look behind */
+
 /* A COOKIE chunk that an ABORT follows in the same packet is an ABORT. */
 static __always_inline enum xlvs_step xlvs_parse_sctp_event(
     struct xlvs_cursor* cursor, struct xlvs_packet* ret) {
@@ -155,9 +157,10 @@ static __always_inline enum xlvs_step xlvs_parse_sctp_event(
   ret->event = xlvs_sctp_event_of(chunk);
   if (ret->event != XLVS_SCTP_cookie_echo && ret->event != XLVS_SCTP_cookie_ack)
     return XLVS_STEP_next;
-  const __u32 padded = (bpf_ntohs(chunk->bytes) + 3) & 0x7fc;
-  if (padded < sizeof(*chunk)) return XLVS_STEP_next;
-  if (!xlvs_take_masked(cursor, padded - sizeof(*chunk), 0x7ff))
+  const __u32 bytes = bpf_ntohs(chunk->bytes);
+  if (bytes < sizeof(*chunk) || bytes > XLVS_SCTP_COOKIE_BYTES_MAX)
+    return XLVS_STEP_next;
+  if (!xlvs_take_masked(cursor, ((bytes + 3) & ~3U) - sizeof(*chunk), 0x7ff))
     return XLVS_STEP_next;
   const struct xlvs_sctp_chunk* second = xlvs_take(cursor, sizeof(*second));
   if (second && xlvs_sctp_event_of(second) == XLVS_SCTP_abort)
