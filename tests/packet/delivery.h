@@ -20,7 +20,7 @@ namespace xlvs {
 constexpr uint16_t kGuePort = 6080;
 
 struct Delivery {
-  Forwarding forwarding;
+  Forwarding forwarding = {};
   Family client = Family::kV4;  // and of the service
   Family dest = Family::kV4;    // another one only in a tunnel
   Protocol protocol = Protocol::kTcp;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The life of a connection: IPVS's TCP state machine, timeouts, what dests
-// count, and what becomes of connections whose time is over. The table and the
-// timeouts stand here as IPVS's sources have them, a second time.
+// The life of a connection: walks through IPVS's TCP state machine (all of it:
+// state_table_test.cc), what dests count, and what becomes of connections whose
+// time is over.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -15,85 +15,20 @@
 namespace xlvs {
 namespace {
 
-// Rows of ip_vs_proto_tcp.c's tcp_states; ANY is a segment with none of the
-// four flags.
-constexpr absl::string_view kStateTable = R"(
-          NO ES SS SR FW TW CL CW LA LI SA
-  IN  syn SR ES ES SR SR SR SR SR SR SR SR
-  IN  fin CL CW SS TW TW TW CL CW LA LI TW
-  IN  ack ES ES SS ES FW TW CL CW CL LI ES
-  IN  rst CL CL CL SR CL CL CL CL LA LI SR
-  IN  any CL CL CL CL CL CL CL CL CL CL CL
-  OUT syn SS ES SS SR SS SS SS SS SS LI SR
-  OUT fin TW FW SS TW FW TW CL TW LA LI TW
-  OUT ack ES ES SS ES FW TW CL CW LA ES ES
-  OUT rst CL CL SS CL CL TW CL CL CL CL CL
-  OUT any CL CL CL CL CL CL CL CL CL CL CL
-)";
-
-struct StateFacts {
-  xlvs_conn_state state;
-  uint32_t timeout_s;
-  bool active;
-};
-const std::map<std::string, StateFacts> kStates = {
-    {"NO", {XLVS_CONN_tcp_none, 2, false}},
-    {"ES", {XLVS_CONN_tcp_established, 900, true}},
-    {"SS", {XLVS_CONN_tcp_syn_sent, 120, true}},
-    {"SR", {XLVS_CONN_tcp_syn_recv, 60, true}},
-    {"FW", {XLVS_CONN_tcp_fin_wait, 120, false}},
-    {"TW", {XLVS_CONN_tcp_time_wait, 120, false}},
-    {"CL", {XLVS_CONN_tcp_close, 10, false}},
-    {"CW", {XLVS_CONN_tcp_close_wait, 60, false}},
-    {"LA", {XLVS_CONN_tcp_last_ack, 30, false}},
-    {"LI", {XLVS_CONN_tcp_listen, 120, false}},
-    {"SA", {XLVS_CONN_tcp_synack, 120, true}},
-    {"UDP", {XLVS_CONN_udp, 300, false}},
+// IPVS's names, short.
+const std::map<std::string, xlvs_conn_state> kStates = {
+    {"NO", XLVS_CONN_tcp_none},     {"ES", XLVS_CONN_tcp_established},
+    {"SS", XLVS_CONN_tcp_syn_sent}, {"SR", XLVS_CONN_tcp_syn_recv},
+    {"FW", XLVS_CONN_tcp_fin_wait}, {"TW", XLVS_CONN_tcp_time_wait},
+    {"CL", XLVS_CONN_tcp_close},    {"CW", XLVS_CONN_tcp_close_wait},
+    {"LA", XLVS_CONN_tcp_last_ack}, {"LI", XLVS_CONN_tcp_listen},
+    {"SA", XLVS_CONN_tcp_synack},   {"UDP", XLVS_CONN_udp},
 };
 
 std::string NameOf(uint8_t state) {
-  for (const auto& [name, facts] : kStates)
-    if (facts.state == state) return name;
+  for (const auto& [name, number] : kStates)
+    if (number == state) return name;
   return absl::StrCat("state ", state);
-}
-
-struct Cell {
-  std::string direction, event, from, to;
-};
-
-std::vector<Cell> Cells() {
-  std::vector<Cell> cells;
-  std::vector<std::string> columns;
-  for (const absl::string_view line : absl::StrSplit(kStateTable, '\n')) {
-    const std::vector<std::string> words =
-        absl::StrSplit(line, ' ', absl::SkipEmpty());
-    if (words.empty()) continue;
-    if (columns.empty()) {
-      columns = words;
-      continue;
-    }
-    for (size_t i = 0; i < columns.size(); ++i)
-      cells.push_back({words[0], words[1], columns[i], words.at(i + 2)});
-  }
-  return cells;
-}
-
-// The event of a segment, by its flags.
-std::string EventOf(uint8_t flags) {
-  if (flags & kRst) return "rst";
-  if (flags & kSyn) return "syn";
-  if (flags & kFin) return "fin";
-  if (flags & kAck) return "ack";
-  return "any";
-}
-
-uint8_t FlagsOf(const std::string& event) {
-  return std::map<std::string, uint8_t>{{"syn", kSyn},
-                                        {"fin", kFin | kAck},
-                                        {"ack", kAck},
-                                        {"rst", kRst},
-                                        {"any", 0}}
-      .at(event);
 }
 
 class State : public PacketTest {
@@ -115,15 +50,6 @@ class State : public PacketTest {
     return (Conn(client)->life.expires_ticks - bench.now()) /
            XLVS_TICKS_PER_SECOND;
   }
-  // As if the connection's own packets had brought it there.
-  void Force(const std::string& name) {
-    const StateFacts& to = kStates.at(name);
-    xlvs_conn_life& life = Conn()->life;
-    life.state = to.state;
-    life.flags = (life.flags & ~XLVS_CONN_inactive) |
-                 (to.active ? 0 : XLVS_CONN_inactive);
-    life.expires_ticks = bench.now() + 13;
-  }
   void In(uint8_t flags, Endpoint client = kClient1) {
     bench.Run(TcpFrame(client, kService1, flags));
   }
@@ -139,58 +65,6 @@ class State : public PacketTest {
   ServiceKey service_;
   uint32_t dest1_;
 };
-
-TEST_F(State, FollowsEveryCellOfTheTable) {
-  const std::vector<Cell> cells = Cells();
-  ASSERT_EQ(cells.size(), 10u * 11u);
-  for (const Cell& cell : cells) {
-    SCOPED_TRACE(
-        absl::StrCat(cell.direction, " ", cell.event, " in ", cell.from));
-    In(kSyn);
-    Force(cell.from);
-    const xlvs_counters before = bench.CountersOf(dest1_);
-    const xlvs_load load_before = bench.loads[dest1_];
-    if (cell.direction == "IN")
-      In(FlagsOf(cell.event));
-    else
-      Out(FlagsOf(cell.event));
-
-    const StateFacts& from = kStates.at(cell.from);
-    const StateFacts& to = kStates.at(cell.to);
-    const xlvs_conn* conn = Conn();
-    ASSERT_NE(conn, nullptr);
-    EXPECT_EQ(NameOf(conn->life.state), cell.to);
-    EXPECT_EQ(conn->life.expires_ticks,
-              bench.now() + to.timeout_s * XLVS_TICKS_PER_SECOND);
-    EXPECT_EQ(conn->life.flags & XLVS_CONN_inactive,
-              to.active ? 0u : XLVS_CONN_inactive);
-    const int flipped = to.active - from.active;
-    const xlvs_counters after = bench.CountersOf(dest1_);
-    EXPECT_EQ(after.active - before.active, flipped);
-    EXPECT_EQ(after.inactive - before.inactive, -flipped);
-    EXPECT_EQ(bench.loads[dest1_].active - load_before.active, flipped);
-    EXPECT_EQ(bench.loads[dest1_].inactive - load_before.inactive, -flipped);
-
-    bench.AdvanceSeconds(1000);
-  }
-}
-
-TEST_F(State, TakesTheFirstOfRstSynFinAckForTheEvent) {
-  std::map<std::string, std::string> next;
-  for (const Cell& cell : Cells())
-    next[absl::StrCat(cell.direction, cell.event, cell.from)] = cell.to;
-  In(kSyn);
-  for (const char* from : {"ES", "SR", "FW", "LA"})
-    for (int flags = 0; flags < 256; ++flags) {
-      SCOPED_TRACE(absl::StrCat("flags ", flags, " in ", from));
-      Force(from);
-      In(flags);
-      EXPECT_EQ(StateNow(), next.at(absl::StrCat("IN", EventOf(flags), from)));
-      Force(from);
-      Out(flags);
-      EXPECT_EQ(StateNow(), next.at(absl::StrCat("OUT", EventOf(flags), from)));
-    }
-}
 
 // ---- walks, as seen on a kernel's IPVS
 
