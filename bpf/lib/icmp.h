@@ -26,6 +26,19 @@
 #define XLVS_ICMPV6_TIME_EXCEEDED 3
 #define XLVS_ICMPV6_INFORMATIONAL 128 /* from here on no errors */
 
+/* Whether the message's checksum is right. */
+static __always_inline bool xlvs_icmp_is_intact(struct xdp_md* ctx,
+                                                const struct xlvs_packet* pkt) {
+  const __u16 bytes = pkt->ip_bytes - (pkt->l4_off - pkt->l3_off);
+  const __s64 sum = xlvs_sum(ctx, pkt->l4_off, bytes);
+  if (sum < 0) return false;
+  const __u64 pseudo = pkt->l3 == XLVS_V4
+                           ? 0
+                           : xlvs_sum_pseudo_v6(&pkt->saddr, &pkt->daddr, bytes,
+                                                XLVS_IPPROTO_ICMPV6);
+  return xlvs_csum_fold(sum + pseudo) == 0;
+}
+
 /* Writes IP and ICMP headers at `l3_off`, before `quoted` bytes, which end the
  * frame. `tos`: of the packet that is answered. 0: done. */
 static __always_inline int xlvs_write_icmp(

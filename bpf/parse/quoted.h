@@ -8,9 +8,10 @@
 #include "bpf/lib/headers.h"
 
 /* Reads the quoted packet at `offset` of the frame, up to its ports if it has
- * any. Returns next, or a step that says why it tells us nothing. */
-__noinline int xlvs_parse_quoted(struct xdp_md* ctx, __u32 offset, __u32 l3,
-                                 struct xlvs_packet* ret) {
+ * any; nothing from `end` on is part of it. Returns next, or a step that says
+ * why it tells us nothing. */
+__noinline int xlvs_parse_quoted(struct xdp_md* ctx, __u32 offset, __u32 end,
+                                 __u32 l3, struct xlvs_packet* ret) {
   if (!ret) return XLVS_STEP_drop_internal;
   const struct xlvs_cursor frame = xlvs_cursor(ctx);
   ret->l3_off = offset;
@@ -33,7 +34,8 @@ __noinline int xlvs_parse_quoted(struct xdp_md* ctx, __u32 offset, __u32 l3,
   if (ret->fragment == XLVS_FRAGMENT_later) return XLVS_STEP_pass_fragment;
   const struct xlvs_ports_header* ports =
       xlvs_peek(frame, ret->l4_off, sizeof(*ports));
-  if (!ports) return XLVS_STEP_pass_truncated;
+  if (!ports || ret->l4_off + sizeof(*ports) > end)
+    return XLVS_STEP_pass_truncated;
   ret->sport = bpf_ntohs(ports->source);
   ret->dport = bpf_ntohs(ports->dest);
   return XLVS_STEP_next;

@@ -21,19 +21,6 @@ static __always_inline bool xlvs_is_icmp_error(enum xlvs_l3 l3, __u8 type) {
          type == XLVS_ICMP_TIME_EXCEEDED;
 }
 
-/* Whether the message's checksum is right. */
-static __always_inline bool xlvs_icmp_is_intact(struct xdp_md* ctx,
-                                                const struct xlvs_packet* pkt) {
-  const __u16 bytes = pkt->ip_bytes - (pkt->l4_off - pkt->l3_off);
-  const __s64 sum = xlvs_sum(ctx, pkt->l4_off, bytes);
-  if (sum < 0) return false;
-  const __u64 pseudo = pkt->l3 == XLVS_V4
-                           ? 0
-                           : xlvs_sum_pseudo_v6(&pkt->saddr, &pkt->daddr, bytes,
-                                                XLVS_IPPROTO_ICMPV6);
-  return xlvs_csum_fold(sum + pseudo) == 0;
-}
-
 /* What the quoted packet's connection is looked up by: the packet as it would
  * come from the other side. */
 static __always_inline void xlvs_turn(const struct xlvs_packet* quoted,
@@ -93,6 +80,7 @@ static __always_inline enum xlvs_step xlvs_error_to_client(
   __u32 inserts = 0;
   if (!xlvs_conn_find(probe, XLVS_TO_CLIENT, &place, &inserts, &found))
     return XLVS_STEP_pass_icmp_no_conn;
+  if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
   if (found.dest->state == XLVS_DEST_available)
     xlvs_count_out(found.dest_id, pkt->ip_bytes);
   struct xlvs_nexthop way;
@@ -121,18 +109,19 @@ static __always_inline enum xlvs_step xlvs_icmp_of_host(
 
 static __always_inline enum xlvs_step xlvs_icmp_path(
     struct xdp_md* ctx, const struct xlvs_packet* pkt) {
+  if (pkt->fragment != XLVS_WHOLE) return xlvs_icmp_of_host(pkt);
   const struct xlvs_icmp_header* icmp =
       xlvs_at(ctx, pkt->l4_off, sizeof(*icmp));
   if (!icmp) return XLVS_STEP_drop_internal;
-  if (pkt->fragment != XLVS_WHOLE ||
-      !xlvs_is_icmp_error((enum xlvs_l3)pkt->l3, icmp->type))
+  if (!xlvs_is_icmp_error((enum xlvs_l3)pkt->l3, icmp->type))
     return xlvs_icmp_of_host(pkt);
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
   if (!scratch) return XLVS_STEP_drop_internal;
   struct xlvs_packet* quoted = &scratch->quoted;
   __builtin_memset(quoted, 0, sizeof(*quoted));
   const enum xlvs_step step = xlvs_parse_quoted(
-      ctx, pkt->l4_off + sizeof(*icmp), (enum xlvs_l3)pkt->l3, quoted);
+      ctx, pkt->l4_off + sizeof(*icmp), pkt->l3_off + pkt->ip_bytes,
+      (enum xlvs_l3)pkt->l3, quoted);
   /* An error goes to whom it quotes. */
   if (step != XLVS_STEP_next || !xlvs_addr_equal(&quoted->saddr, &pkt->daddr))
     return xlvs_icmp_of_host(pkt);
@@ -140,7 +129,6 @@ static __always_inline enum xlvs_step xlvs_icmp_path(
     return xlvs_error_to_dest(ctx, pkt, quoted);
   if (!(xlvs_local_roles(&quoted->daddr) & XLVS_LOCAL_dest))
     return xlvs_icmp_of_host(pkt);
-  if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
   const enum xlvs_step answered = xlvs_error_to_client(ctx, pkt, quoted);
   return answered == XLVS_STEP_pass_icmp_no_conn
              ? (enum xlvs_step)xlvs_tunnel_error(ctx, pkt, quoted)

@@ -98,8 +98,7 @@ static __always_inline bool xlvs_is_too_big(const struct xlvs_icmp_header* icmp,
          icmp->code == XLVS_ICMP_FRAG_NEEDED;
 }
 
-/* Turns the frame into the error for the client and sends it. The message's
- * checksum was found right. */
+/* Turns the frame into the error for the client and sends it. */
 __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
                                  const struct xlvs_packet* pkt,
                                  const struct xlvs_packet* quoted) {
@@ -113,8 +112,8 @@ __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
   if (!xlvs_look_inside(ctx, quoted, &inside))
     return XLVS_STEP_pass_icmp_no_conn;
   original->now_ticks = pkt->now_ticks;
-  if (xlvs_parse_quoted(ctx, inside.offset, inside.l3, original) !=
-      XLVS_STEP_next)
+  if (xlvs_parse_quoted(ctx, inside.offset, pkt->l3_off + pkt->ip_bytes,
+                        inside.l3, original) != XLVS_STEP_next)
     return XLVS_STEP_pass_icmp_no_conn;
   struct xlvs_place place;
   struct xlvs_found found = {};
@@ -124,6 +123,7 @@ __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
       xlvs_method_of(found.life) != XLVS_METHOD_tunnel ||
       !xlvs_addr_equal(&found.dest->daddr, &quoted->daddr))
     return XLVS_STEP_pass_icmp_no_conn;
+  if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
   const struct xlvs_icmp_header* error =
       xlvs_at(ctx, pkt->l4_off, sizeof(*error));
   if (!error) return XLVS_STEP_drop_internal;
