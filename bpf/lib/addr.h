@@ -20,6 +20,12 @@ static __always_inline bool xlvs_addr_is_zero(const struct xlvs_addr* a) {
   return !(x[0] | x[1]);
 }
 
+/* :: or ::1. */
+static __always_inline bool xlvs_addr_is_local_v6(const struct xlvs_addr* a) {
+  const __u64* x = (const __u64*)a->byte;
+  return !x[0] && !(x[1] & bpf_cpu_to_be64(~1ULL));
+}
+
 /* The IPv4 address of a v4-mapped one, as on the wire. */
 static __always_inline __be32 xlvs_addr_to_v4(const struct xlvs_addr* a) {
   return ((const __be32*)a->byte)[3];

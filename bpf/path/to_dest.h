@@ -38,8 +38,8 @@ __noinline int xlvs_check_first(struct xdp_md* ctx,
                                 const struct xlvs_packet* pkt) {
   if (!pkt) return XLVS_STEP_drop_internal;
   const __u8* saddr = pkt->saddr.byte;
-  if (pkt->l3 == XLVS_V6)
-    return saddr[0] == 0xff || xlvs_addr_is_zero(&pkt->saddr)
+  if (pkt->l3 == XLVS_V6) /* multicast, :: and ::1 (ip6_rcv_core) */
+    return saddr[0] == 0xff || xlvs_addr_is_local_v6(&pkt->saddr)
                ? XLVS_STEP_pass_martian
                : XLVS_STEP_next;
   /* 0/8, 127/8, multicast, 240/4 (ip_route_input_slow). */
