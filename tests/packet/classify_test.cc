@@ -35,6 +35,14 @@ Frame Changed(Frame frame, const std::function<void(Frame&)>& change) {
   return frame;
 }
 
+Frame SynV6() {
+  return TcpFrame(kClient1V6, kService1V6, kSyn);
+}
+
+void OneServiceV6(Bench& bench) {
+  bench.AddDest(bench.AddService(kService1V6), kDest1V6);
+}
+
 class Classify : public PacketTest {};
 
 // ---- rows: a director with OneService, one packet
@@ -86,6 +94,22 @@ const std::vector<Row>& Rows() {
                [](Frame& f) {
                  f.vlans = {{0x88a8, 1}, {0x8100, 2}, {0x8100, 3}};
                })},
+
+      {"more extension headers than eight are passed",
+       XLVS_STEP_pass_extensions,
+       Changed(SynV6(),
+               [](Frame& f) {
+                 f.ip.extensions = std::vector<Extension>(9, DestOptions());
+               }),
+       std::nullopt, OneServiceV6},
+      {"an IPv6 packet from a v4-mapped address is dropped",
+       XLVS_STEP_drop_v4_mapped,
+       Changed(SynV6(), [](Frame& f) { f.ip.saddr = AsMapped(kClient1.addr); }),
+       std::nullopt, OneServiceV6},
+      {"an IPv6 packet to a v4-mapped address is dropped",
+       XLVS_STEP_drop_v4_mapped,
+       Changed(SynV6(),
+               [](Frame& f) { f.ip.daddr = AsMapped(kService1.addr); })},
 
       {"a multicast frame is passed", XLVS_STEP_pass_not_unicast,
        Changed(Syn(), [](Frame& f) { f.dmac = {1, 0, 0x5e, 0, 0, 1}; })},
@@ -171,6 +195,44 @@ TEST_F(Classify, EndsAsTheRowsSay) {
                     .in = Build(row.in),
                     .step = row.step,
                     .out = row.out ? Build(*row.out) : Bytes()});
+}
+
+// What the kernel throws away (ip_route_input_slow, ip6_rcv_core) begins
+// nothing here.
+TEST_F(Classify, BeginsNoConnectionFromAnImpossibleSource) {
+  OneService(bench);
+  OneServiceV6(bench);
+  for (const Addr& source :
+       {V4(0, 0, 0, 0), V4(0, 1, 2, 3), V4(127, 0, 0, 1), V4(127, 255, 0, 1),
+        V4(224, 0, 0, 1), V4(239, 1, 1, 1), V4(240, 0, 0, 1),
+        V4(255, 255, 255, 255)})
+    for (const Frame& in :
+         {Syn({source, 40001}), UdpFrame({source, 40001}, kService1)})
+      ExpectUntouched(bench, in, XLVS_STEP_pass_martian);
+  for (const Addr& source :
+       {V6("::"), V6("::1"), V6("ff02::1"), V6("ff0e::1")}) {
+    Frame in = SynV6();
+    in.ip.saddr = source;
+    ExpectUntouched(bench, in, XLVS_STEP_pass_martian);
+  }
+  EXPECT_TRUE(bench.Records().empty());
+}
+
+TEST_F(Classify, BeginsNoConnectionByAPacketWhoseIpChecksumIsWrong) {
+  OneService(bench);
+  for (const uint16_t wrong_by : {1, 0x0100, 0xfffe})
+    for (const Bytes& options : {Bytes(), Bytes(8, 1), Bytes(40, 1)}) {
+      Frame in = Syn();
+      in.ip.check_wrong_by = wrong_by;
+      in.ip.options = options;
+      ExpectUntouched(bench, in, XLVS_STEP_drop_ip_checksum);
+    }
+  EXPECT_TRUE(bench.Records().empty());
+  // One that is there is not asked for it.
+  bench.Run(Syn());
+  Frame in = Ack(9);
+  in.ip.check_wrong_by = 1;
+  ExpectRun(bench, in, XLVS_STEP_tx_client_to_dest, Via(To(in, kDest1), kHop1));
 }
 
 TEST_F(Classify, PassesEveryProtocolButTcpUdpSctpAndIcmp) {
@@ -661,6 +723,19 @@ TEST_F(Routed, RepliesByTheKernelsRoute) {
   ExpectUntouched(bench, ReplyAck(861), XLVS_STEP_pass_too_big);
 }
 
+TEST_F(Routed, SendsErrorsByTheKernelsRoute) {
+  AddDest();
+  bench.Run(Syn());
+  const Frame to_dest =
+      IcmpErrorFrame(kBookV4.client_router, kService1.addr, kPortUnreachable,
+                     BuildL3(TcpFrame(kService1, kClient1, kAck)), 28);
+  EXPECT_EQ(StepName(bench.Run(to_dest).step), "redirect_error_to_dest");
+  const Frame to_client =
+      IcmpErrorFrame(kDest1.addr, kClient1.addr, kPortUnreachable,
+                     BuildL3(To(Ack(), kDest1)), 28);
+  EXPECT_EQ(StepName(bench.Run(to_client).step), "redirect_error_to_client");
+}
+
 TEST_F(Routed, RepliesByTheWayOfTheRequestWhereTheNeighbourIsNotKnown) {
   MustRun("ip neigh del 192.0.2.253 dev out0");
   AddDest();
@@ -694,6 +769,80 @@ TEST_F(Routed, PassesAReplyUntouchedWhereTheRoutesDeviceIsNotOurs) {
   AddDest();
   bench.Run(Syn());
   ExpectUntouched(bench, ReplyAck(), XLVS_STEP_pass_reply_route);
+}
+
+// ---- endings that other tests are about, once each
+
+TEST_F(Classify, SendsErrorsToWhomTheyQuote) {
+  OneService(bench);
+  bench.Run(Syn());
+  const Frame to_dest =
+      IcmpErrorFrame(kBookV4.client_router, kService1.addr, kPortUnreachable,
+                     BuildL3(TcpFrame(kService1, kClient1, kAck)), 28);
+  EXPECT_EQ(StepName(bench.Run(to_dest).step), "tx_error_to_dest");
+  const Frame to_client =
+      IcmpErrorFrame(kDest1.addr, kClient1.addr, kPortUnreachable,
+                     BuildL3(To(Ack(), kDest1)), 28);
+  EXPECT_EQ(StepName(bench.Run(to_client).step), "tx_error_to_client");
+  Frame broken = to_client;
+  broken.l4_check_wrong_by = 1;
+  ExpectUntouched(bench, broken, XLVS_STEP_drop_icmp_checksum);
+  bench.Find(kClient1, kService1, Protocol::kTcp)->life.expires_ticks =
+      bench.now();
+  ExpectUntouched(bench, to_client, XLVS_STEP_pass_icmp_no_conn);
+  ExpectUntouched(bench, EchoFrame(kClient1.addr, kService1.addr, 1, 1),
+                  XLVS_STEP_pass_icmp);
+}
+
+TEST_F(Classify, DropsWhatNoTunnelCanTake) {
+  const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1,
+                                      kHop1, 1, {Method::kTunnel, {}});
+  ExpectUntouched(bench, Syn(), XLVS_STEP_drop_tunnel_source);
+  bench.SetTunnelSource(dest, kBookV4.director);
+  const Bytes syn = Build(Syn());
+  EXPECT_EQ(StepName(bench.RunWithMetadata(syn, 204).step), "drop_no_headroom");
+  Frame large = Ack(1441);
+  large.ip.dont_fragment = false;
+  ExpectUntouched(bench, large, XLVS_STEP_drop_too_big);
+  bench.control[0].handover = 0;
+  bench.SetHop(dest, {.ifindex = 77});
+  EXPECT_EQ(StepName(bench.Run(Syn()).step), "drop_neighbour");
+}
+
+TEST_F(Classify, DropsSctpFragmentsWhosePortWouldChange) {
+  bench.AddDest(bench.AddService(kService1, Protocol::kSctp), kDest1);
+  const Frame init = SctpFrame(kClient1, kService1,
+                               {{.type = kSctpInit, .value = Pattern(100)}});
+  for (const Bytes& fragment : Fragments(init, {64}))
+    ExpectUntouched(bench, fragment, XLVS_STEP_drop_sctp_fragment);
+}
+
+// ---- a real server that is this host
+
+TEST_F(Classify, LeavesALocalRealServersPacketsToTheHost) {
+  for (const Method method : {Method::kMasq, Method::kRoute, Method::kTunnel}) {
+    bench.Reset();
+    const uint32_t dest = bench.AddDest(bench.AddService(kService1), kDest1,
+                                        kHop1, 1, {method, {}});
+    bench.dests[dest].flags = XLVS_DEST_local;
+    for (const uint8_t ttl : {64, 1}) {  // it has arrived
+      Frame in = Syn();
+      in.ip.ttl = ttl;
+      ExpectRun(bench, in, XLVS_STEP_pass_local,
+                method == Method::kMasq ? To(in, kDest1) : in);
+    }
+  }
+}
+
+// As IPVS: nobody from outside reaches what listens there only.
+TEST_F(Classify, DropsWhatMasqWouldSendToALoopbackAddress) {
+  const Endpoint loopback = {V4(127, 0, 0, 1), 8080};
+  bench.AddDest(bench.AddService(kService1), loopback);
+  ExpectUntouched(bench, Syn(), XLVS_STEP_drop_dest_loopback);
+  bench.Reset();
+  bench.AddDest(bench.AddService(kService1), loopback, kHop1, 1,
+                {Method::kRoute, {}});
+  ExpectUntouched(bench, Syn(), XLVS_STEP_pass_local);
 }
 
 // ---- nothing is forgotten
