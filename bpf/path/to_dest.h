@@ -13,6 +13,7 @@
 #include "bpf/forward/tunnel.h"
 #include "bpf/lookup/conn.h"
 #include "bpf/lookup/fragment.h"
+#include "bpf/lookup/local.h"
 #include "bpf/lookup/service.h"
 #include "bpf/path/size.h"
 #include "bpf/schedule/schedule.h"
@@ -38,6 +39,9 @@ __noinline int xlvs_check_first(struct xdp_md* ctx,
                                 const struct xlvs_packet* pkt) {
   if (!pkt) return XLVS_STEP_drop_internal;
   const __u8* saddr = pkt->saddr.byte;
+  /* One of the host's own, or soon to be: fib_validate_source. */
+  if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_virtual)
+    return XLVS_STEP_pass_martian;
   if (pkt->l3 == XLVS_V6) /* multicast, :: and ::1 (ip6_rcv_core) */
     return saddr[0] == 0xff || xlvs_addr_is_local_v6(&pkt->saddr)
                ? XLVS_STEP_pass_martian
