@@ -10,10 +10,9 @@
 /* Reads the quoted packet at `offset` of the frame, up to its ports if it has
  * any; nothing from `end` on is part of it. Returns next, or a step that says
  * why it tells us nothing. */
-__noinline int xlvs_parse_quoted(struct xdp_md* ctx, __u32 offset, __u32 end,
-                                 __u32 l3, struct xlvs_packet* ret) {
-  if (!ret) return XLVS_STEP_drop_internal;
-  const struct xlvs_cursor frame = xlvs_cursor(ctx);
+static __always_inline enum xlvs_step xlvs_parse_quoted_any(
+    const struct xlvs_cursor frame, __u32 offset, __u32 end, enum xlvs_l3 l3,
+    struct xlvs_packet* ret) {
   ret->l3_off = offset;
   if (l3 == XLVS_V4) {
     const struct iphdr* ip = xlvs_peek(frame, offset, sizeof(*ip));
@@ -39,6 +38,14 @@ __noinline int xlvs_parse_quoted(struct xdp_md* ctx, __u32 offset, __u32 end,
   ret->sport = bpf_ntohs(ports->source);
   ret->dport = bpf_ntohs(ports->dest);
   return XLVS_STEP_next;
+}
+
+/* Verified once and alone. */
+__noinline int xlvs_parse_quoted(struct xdp_md* ctx, __u32 offset, __u32 end,
+                                 __u32 l3, struct xlvs_packet* ret) {
+  if (!ret) return XLVS_STEP_drop_internal;
+  return xlvs_parse_quoted_any(xlvs_cursor(ctx), offset, end, (enum xlvs_l3)l3,
+                               ret);
 }
 
 #endif
