@@ -5,22 +5,37 @@
 #include "bpf/lib/csum.h"
 #include "bpf/lookup/state.h"
 #include "bpf/parse/frame.h"
+#include "bpf/parse/quoted.h"
+
+static void fill(const struct xlvs_packet* packet, struct native_packet* ret) {
+  ret->saddr = packet->saddr;
+  ret->daddr = packet->daddr;
+  ret->sport = packet->sport;
+  ret->dport = packet->dport;
+  ret->ip_bytes = packet->ip_bytes;
+  ret->l4_proto = packet->l4_proto;
+  ret->event = packet->event;
+  ret->fragment = packet->fragment;
+  ret->l4_off = packet->l4_off;
+}
 
 enum xlvs_step native_parse(const void* frame, __u64 bytes,
                             struct native_packet* ret) {
   const struct xlvs_cursor cursor = {(void*)frame, (char*)frame + bytes};
   struct xlvs_packet packet = {};
   const enum xlvs_step step = xlvs_parse_any(cursor, bytes, &packet);
-  if (step != XLVS_STEP_next) return step;
-  ret->saddr = packet.saddr;
-  ret->daddr = packet.daddr;
-  ret->sport = packet.sport;
-  ret->dport = packet.dport;
-  ret->ip_bytes = packet.ip_bytes;
-  ret->l4_proto = packet.l4_proto;
-  ret->event = packet.event;
-  ret->fragment = packet.fragment;
-  ret->l4_off = packet.l4_off;
+  if (step == XLVS_STEP_next) fill(&packet, ret);
+  return step;
+}
+
+enum xlvs_step native_parse_quoted(const void* frame, __u64 bytes, __u32 offset,
+                                   __u32 end, int v6,
+                                   struct native_packet* ret) {
+  const struct xlvs_cursor cursor = {(void*)frame, (char*)frame + bytes};
+  struct xlvs_packet packet = {};
+  const enum xlvs_step step = xlvs_parse_quoted_any(
+      cursor, offset, end, v6 ? XLVS_V6 : XLVS_V4, &packet);
+  if (step == XLVS_STEP_next) fill(&packet, ret);
   return step;
 }
 

@@ -31,6 +31,12 @@ struct native_packet {
 enum xlvs_step native_parse(const void* frame, __u64 bytes,
                             struct native_packet* ret);
 
+// bpf/parse/quoted.h: the packet of family `v6` or not that is quoted at
+// `offset` of a frame. The result is written only if XLVS_STEP_next.
+enum xlvs_step native_parse_quoted(const void* frame, __u64 bytes, __u32 offset,
+                                   __u32 end, int v6,
+                                   struct native_packet* ret);
+
 // bpf/lib/csum.h: the checksum after 32 bits, and then 16 bits, changed. Words
 // as they stand in the packet.
 __u16 native_csum_update(__u16 check, __u32 old32, __u32 new32, __u16 old16,
