@@ -202,7 +202,7 @@ __noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
   const struct xlvs_vlan* vlan = xlvs_vlan_of(way);
   const __u32 l3_off = pkt->l3_off;
   const enum xlvs_l3 inner_l3 = pkt->l3;
-  const __u16 priority = xlvs_vlan_priority(ctx, l3_off);
+  const __u32 priority = xlvs_vlan_priority(ctx, l3_off);
   const __u32 l2_bytes = xlvs_l2_bytes(vlan);
   const __u32 outer_bytes = xlvs_tunnel_bytes(dest);
   const __u32 shim_bytes = xlvs_tunnel_shim_bytes(dest);

@@ -28,14 +28,18 @@ static __always_inline __u32 xlvs_l2_bytes(const struct xlvs_vlan* vlan) {
   return bytes;
 }
 
-/* Priority and drop eligibility of a frame's outermost tag, host order; they
- * stay with the packet when its tags change. */
-static __always_inline __u16 xlvs_vlan_priority(struct xdp_md* ctx,
+/* Priority and drop eligibility of a frame's tags, host order, the outer's in
+ * the lower half; they stay with the packet when its tags change. */
+static __always_inline __u32 xlvs_vlan_priority(struct xdp_md* ctx,
                                                 __u32 l3_off) {
   if (l3_off == sizeof(struct ethhdr)) return 0;
   const struct xlvs_vlan_header* tag =
       xlvs_at(ctx, sizeof(struct ethhdr), sizeof(*tag));
-  return tag ? bpf_ntohs(tag->tci) & 0xf000 : 0;
+  if (!tag) return 0;
+  const __u32 outer = bpf_ntohs(tag->tci) & 0xf000;
+  if (l3_off == sizeof(struct ethhdr) + sizeof(*tag)) return outer;
+  tag = xlvs_at(ctx, sizeof(struct ethhdr) + sizeof(*tag), sizeof(*tag));
+  return tag ? outer | (__u32)(bpf_ntohs(tag->tci) & 0xf000) << 16 : outer;
 }
 
 /* Writes the whole header. The cursor stands at the frame's start, and after
@@ -43,7 +47,7 @@ static __always_inline __u16 xlvs_vlan_priority(struct xdp_md* ctx,
 static __always_inline bool xlvs_write_l2(struct xlvs_cursor* cursor,
                                           const struct xlvs_nexthop* way,
                                           const struct xlvs_vlan* vlan,
-                                          __u16 priority, __be16 ethertype) {
+                                          __u32 priority, __be16 ethertype) {
   struct ethhdr* eth = xlvs_take(cursor, sizeof(*eth));
   if (!eth) return false;
   __builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
@@ -56,12 +60,12 @@ static __always_inline bool xlvs_write_l2(struct xlvs_cursor* cursor,
   if (!outer.tpid) return true;
   struct xlvs_vlan_header* tag = xlvs_take(cursor, sizeof(*tag));
   if (!tag) return false;
-  tag->tci = bpf_htons(outer.tci | priority);
+  tag->tci = bpf_htons((__u16)(outer.tci | priority));
   tag->ethertype = inner.tpid ? bpf_htons(inner.tpid) : ethertype;
   if (!inner.tpid) return true;
   tag = xlvs_take(cursor, sizeof(*tag));
   if (!tag) return false;
-  tag->tci = bpf_htons(inner.tci);
+  tag->tci = bpf_htons((__u16)(inner.tci | priority >> 16));
   tag->ethertype = ethertype;
   return true;
 }
@@ -73,7 +77,7 @@ __noinline int xlvs_retag(struct xdp_md* ctx, __u32 l3_off, __u32 l3,
   if (!way) return -1;
   const struct xlvs_vlan* vlan = xlvs_vlan_of(way);
   if (way->vlan && !vlan) return -1;
-  const __u16 priority = xlvs_vlan_priority(ctx, l3_off);
+  const __u32 priority = xlvs_vlan_priority(ctx, l3_off);
   const int grows = (int)xlvs_l2_bytes(vlan) - (int)l3_off;
   if (grows && bpf_xdp_adjust_head(ctx, -grows)) return -1;
   struct xlvs_cursor cursor = xlvs_cursor(ctx);
