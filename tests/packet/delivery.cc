@@ -225,7 +225,8 @@ Frame ReplyPacket(const Delivery& delivery, size_t payload) {
 
 std::vector<VlanTag> TagsOf(const Hop& hop, const std::vector<VlanTag>& in) {
   std::vector<VlanTag> tags = hop.vlans;
-  if (!tags.empty() && !in.empty()) tags[0].tci |= in[0].tci & kPriorityBits;
+  for (size_t i = 0; i < std::min(tags.size(), in.size()); ++i)
+    tags[i].tci |= in[i].tci & kPriorityBits;
   return tags;
 }
 

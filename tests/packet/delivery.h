@@ -78,7 +78,7 @@ void ExpectDeliveredBytes(Bench& bench, const Delivery& delivery,
                           const Bytes& in, const Hop& hop = kHop1,
                           xlvs_step step = XLVS_STEP_tx_client_to_dest);
 
-// The tags of `hop` with the priority bits of the packet's outermost.
+// The tags of `hop`, each with the priority bits of the packet's in its place.
 std::vector<VlanTag> TagsOf(const Hop& hop, const std::vector<VlanTag>& in);
 
 }  // namespace xlvs

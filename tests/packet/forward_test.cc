@@ -110,7 +110,7 @@ std::vector<Shape> ShapesOfBoth() {
        }},
       {"QinQ",
        [](Frame& f) {
-         f.vlans = {{kEtherTypeQinq, 0x5064}, {kEtherTypeVlan, 200}};
+         f.vlans = {{kEtherTypeQinq, 0x5064}, {kEtherTypeVlan, 0x80c8}};
        }},
       {"two 802.1Q tags",
        [](Frame& f) {

@@ -147,6 +147,30 @@ TEST_F(TunnelTest, DropsWhatHasNoRoomBeforeIt) {
   }
 }
 
+// A UDP checksum that comes out as 0 is sent as ffff (RFC 768), GRE's is not.
+TEST_F(TunnelTest, WritesEveryValueOfAChecksumRight) {
+  for (const Delivery& delivery : Tunnels(Protocol::kUdp)) {
+    if (delivery.forwarding.tunnel.checksum != TunnelChecksum::kFull ||
+        delivery.client != delivery.dest)
+      continue;
+    SCOPED_TRACE(NameOf(delivery));
+    Begin(delivery);
+    Frame in = NextPacket(delivery, 2);
+    in.udp_without_check = true;  // which would make up for the payload
+    Bytes packet = Build(in);
+    for (uint32_t value = 0; value < 65536; ++value) {
+      packet[packet.size() - 2] = value >> 8;
+      packet[packet.size() - 1] = value & 0xff;
+      Bytes out;
+      ASSERT_EQ(bench.RunUncounted(packet, &out), XDP_TX);
+      const Bytes want = DeliveredBytes(delivery, packet, kHop1, out);
+      if (out == want) continue;
+      ExpectSame(want, out);
+      break;
+    }
+  }
+}
+
 // ---- errors about tunnel packets
 
 // As they are told to the client, by RFC 2003, RFC 2473 and RFC 4213.
