@@ -322,6 +322,36 @@ TEST_F(Handover, NamesTheVlanDeviceAndLeavesItsTagToIt) {
   }
 }
 
+// Where the way is known but the kernel is to send, it is the VLAN device that
+// does, which adds the tag itself.
+TEST_F(Handover, LeavesTheTagOfAKnownWayToTheVlanDevice) {
+  const Delivery delivery = {.forwarding = {Method::kRoute, {}}};
+  Begin(delivery);
+  LinkVlanDevice();
+  MoveDest(V4(192, 0, 2, 65));
+  const Hop untagged = OutHop(kDest2Mac);
+  Hop tagged = untagged;
+  tagged.vlans = {{kEtherTypeVlan, 5}};
+  Frame in = FirstPacket(delivery);
+  in.vlans = {{kEtherTypeVlan, 0x2003}};
+  int checks = 0;
+  for (int second = 0; second < 32; ++second) {
+    bench.clock[0].now_ticks += XLVS_TICKS_PER_SECOND;
+    const Outcome outcome = bench.Run(in);
+    const bool check = outcome.step == XLVS_STEP_pass_neighbour_check;
+    checks += check;
+    ExpectSame(Delivered(delivery, in, check ? untagged : tagged, outcome.out),
+               outcome.out);
+    if (check) ExpectNote(outcome, V4(192, 0, 2, 65), vlan_);
+  }
+  EXPECT_EQ(checks, 1);
+  const UniqueFd devices = Must(bench.instance().OpenPin("devices"));
+  bpf_map_delete_elem(devices.get(), &out_);
+  for (int i = 0; i < 2; ++i)
+    ExpectHandedOver(delivery, in, XLVS_STEP_pass_route, untagged,
+                     V4(192, 0, 2, 65), vlan_);
+}
+
 // ---- there is no way
 
 TEST_F(Handover, AnswersHostUnreachableWhereThereIsNoRoute) {
