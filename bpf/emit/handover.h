@@ -19,11 +19,12 @@ static __always_inline enum xlvs_step xlvs_hand_over(
     struct xdp_md* ctx, const struct xlvs_handover* handover,
     enum xlvs_step step) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
-  if (!control || !handover->ifindex) return XLVS_STEP_drop_neighbour;
+  if (!control) return XLVS_STEP_drop_internal;
   const enum xlvs_handover_level level = XLVS_READ_ONCE(control->handover);
-  if (level == XLVS_HANDOVER_none) return XLVS_STEP_drop_neighbour;
   if (handover->mtu && level != XLVS_HANDOVER_cut)
     return XLVS_STEP_drop_too_big;
+  if (level == XLVS_HANDOVER_none || !handover->ifindex)
+    return XLVS_STEP_drop_neighbour;
   if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct xlvs_note)))
     return XLVS_STEP_drop_neighbour;
   struct xlvs_note* note = (void*)(long)ctx->data_meta;

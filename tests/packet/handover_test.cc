@@ -34,7 +34,8 @@ struct Note {
   uint64_t secret;
   xlvs_addr gateway;
   uint32_t ifindex;
-  uint32_t pad0;
+  uint16_t mtu;  // 0: not to be cut
+  uint16_t inner_off;
 };
 static_assert(sizeof(Note) == 32);
 
@@ -74,7 +75,8 @@ class Handover : public PacketTest {
 
   // A director that has not asked the kernel for anything yet. `dest`: another
   // real server than the book's first.
-  void Begin(const Delivery& delivery, uint32_t handover = 1) {
+  void Begin(const Delivery& delivery,
+             xlvs_handover_level handover = XLVS_HANDOVER_cut) {
     bench.Reset();
     bench.SetNow(kStart);
     bench.AllowDevice(out_);
@@ -97,15 +99,16 @@ class Handover : public PacketTest {
     return {.ifindex = out_, .dmac = dmac, .smac = kOutMac};
   }
 
-  void ExpectNote(const Outcome& outcome, const Addr& gateway,
-                  uint32_t ifindex) {
+  void ExpectNote(const Outcome& outcome, const Addr& gateway, uint32_t ifindex,
+                  uint16_t mtu = 0, uint16_t inner_off = 0) {
     ASSERT_EQ(outcome.metadata.size(), sizeof(Note));
     Note note;
     std::memcpy(&note, outcome.metadata.data(), sizeof(note));
     EXPECT_EQ(note.secret, bench.meta().config.hash_key[0]);
     EXPECT_EQ(IpAddr(note.gateway).ToString(), gateway.ToString());
     EXPECT_EQ(note.ifindex, ifindex);
-    EXPECT_EQ(note.pad0, 0u);
+    EXPECT_EQ(note.mtu, mtu);
+    EXPECT_EQ(note.inner_off, inner_off);
   }
   // Ready for the kernel, by `hop`'s MAC addresses (of what was known before).
   void ExpectHandedOver(const Delivery& delivery, const Frame& in,
@@ -208,7 +211,7 @@ TEST_F(Handover, DropsWhereNobodyWouldTakeIt) {
   for (const Delivery& delivery : DeliveriesOf(Protocol::kTcp)) {
     if (delivery.is_masq()) continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery, /*handover=*/0);
+    Begin(delivery, XLVS_HANDOVER_none);
     const std::string address = delivery.dest1().addr.ToString();
     MustRun(absl::StrCat("ip neigh del ", address, " dev out0"));
     const Outcome outcome = bench.Run(FirstPacket(delivery));
@@ -238,6 +241,36 @@ TEST_F(Handover, NamesTheRouterWhereThereIsOne) {
                      kNoHop, router, out_);
     MustRun(absl::StrCat("ip neigh add ", router.ToString(),
                          " lladdr 00:00:5e:00:53:22 dev out0"));
+  }
+}
+
+// ---- it is too large, and may be cut
+
+TEST_F(Handover, HandsOverWhatIsToGoInPieces) {
+  for (const Delivery& delivery : DeliveriesOf(Protocol::kUdp)) {
+    if (delivery.is_masq() || delivery.client == Family::kV6) continue;
+    SCOPED_TRACE(NameOf(delivery));
+    // A checksum over the whole can't be had for a piece.
+    const Tunnel& tunnel = delivery.forwarding.tunnel;
+    const bool can_be_cut = tunnel.type == TunnelType::kIpip ||
+                            tunnel.checksum == TunnelChecksum::kNone;
+    for (const bool known : {true, false}) {
+      Begin(delivery);
+      if (known) bench.Run(FirstPacket(delivery));
+      Frame in = NextPacket(delivery, 1600);
+      in.ip.dont_fragment = false;
+      const Outcome outcome = bench.Run(in);
+      EXPECT_EQ(StepName(outcome.step),
+                can_be_cut ? "pass_too_big" : "drop_too_big");
+      if (!can_be_cut) continue;
+      ExpectNote(outcome, delivery.dest1().addr, out_, 1500,
+                 delivery.OverheadBytes());
+      in.ip.options = {1, 1, 1, 1};
+      EXPECT_EQ(StepName(bench.Run(in).step), "drop_too_big");
+      bench.control[0].handover = XLVS_HANDOVER_send;
+      in.ip.options = {};
+      EXPECT_EQ(StepName(bench.Run(in).step), "drop_too_big");
+    }
   }
 }
 
