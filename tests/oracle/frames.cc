@@ -260,7 +260,7 @@ Meant MeantError(const Addr& from, const Addr& to, Trouble trouble,
                  const Meant& about, size_t quote_bytes) {
   constexpr uint32_t kMtu = 1400;
   IcmpError error = ErrorOf(trouble, from.family, kMtu);
-  error.tos = 0xc0;
+  error.tos = from.family == Family::kV4 ? 0xc0 : 0;
   const Frame frame =
       IcmpErrorFrame(from, to, error, BuildL3(about.frame), quote_bytes);
   Json spec = PacketSpec(frame, TroubleSpec(trouble, kMtu));
