@@ -35,19 +35,22 @@ static __always_inline void xlvs_turn(const struct xlvs_packet* quoted,
   ret->now_ticks = now_ticks;
 }
 
+static __always_inline bool xlvs_find_quoted(const struct xlvs_packet* probe,
+                                             enum xlvs_direction direction,
+                                             struct xlvs_found* ret) {
+  struct xlvs_place place;
+  __u32 inserts = 0;
+  return xlvs_conn_find(probe, direction, &place, &inserts, ret);
+}
+
 /* Quotes what a service sent to a client: from there to the real server that
  * sent it. */
 static __always_inline enum xlvs_step xlvs_error_to_dest(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
-    const struct xlvs_packet* quoted) {
-  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
-  if (!scratch) return XLVS_STEP_drop_internal;
-  struct xlvs_packet* probe = &scratch->probe;
-  xlvs_turn(quoted, pkt->now_ticks, probe);
-  struct xlvs_place place;
+    struct xlvs_scratch* scratch) {
+  const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
-  if (!xlvs_conn_find(probe, XLVS_TO_DEST, &place, &inserts, &found))
+  if (!xlvs_find_quoted(&scratch->probe, XLVS_TO_DEST, &found))
     return XLVS_STEP_pass_icmp_no_conn;
   if (found.dest->state != XLVS_DEST_available)
     return XLVS_STEP_drop_dest_removed;
@@ -70,15 +73,10 @@ static __always_inline enum xlvs_step xlvs_error_to_dest(
  * client. */
 static __always_inline enum xlvs_step xlvs_error_to_client(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
-    const struct xlvs_packet* quoted) {
-  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
-  if (!scratch) return XLVS_STEP_drop_internal;
-  struct xlvs_packet* probe = &scratch->probe;
-  xlvs_turn(quoted, pkt->now_ticks, probe);
-  struct xlvs_place place;
+    struct xlvs_scratch* scratch) {
+  const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
-  if (!xlvs_conn_find(probe, XLVS_TO_CLIENT, &place, &inserts, &found))
+  if (!xlvs_find_quoted(&scratch->probe, XLVS_TO_CLIENT, &found))
     return XLVS_STEP_pass_icmp_no_conn;
   if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
   if (found.dest->state == XLVS_DEST_available)
@@ -125,11 +123,12 @@ static __always_inline enum xlvs_step xlvs_icmp_path(
   /* An error goes to whom it quotes. */
   if (step != XLVS_STEP_next || !xlvs_addr_equal(&quoted->saddr, &pkt->daddr))
     return xlvs_icmp_of_host(pkt);
+  xlvs_turn(quoted, pkt->now_ticks, &scratch->probe);
   if (xlvs_local_roles(&quoted->saddr) & XLVS_LOCAL_virtual)
-    return xlvs_error_to_dest(ctx, pkt, quoted);
+    return xlvs_error_to_dest(ctx, pkt, scratch);
   if (!(xlvs_local_roles(&quoted->daddr) & XLVS_LOCAL_dest))
     return xlvs_icmp_of_host(pkt);
-  const enum xlvs_step answered = xlvs_error_to_client(ctx, pkt, quoted);
+  const enum xlvs_step answered = xlvs_error_to_client(ctx, pkt, scratch);
   return answered == XLVS_STEP_pass_icmp_no_conn
              ? (enum xlvs_step)xlvs_tunnel_error(ctx, pkt, quoted)
              : answered;

@@ -28,7 +28,7 @@ constexpr std::pair<absl::string_view, AttachMode> kModes[] = {
     {"generic", AttachMode::kGeneric},
 };
 
-enum Option : int { kMode = 1, kPurge, kJson, kAll, kFirstSize };
+enum Option : int { kMode = 1, kPurge, kFirstSize };
 
 // attach's sizes; the option's number is kFirstSize + its place here.
 struct SizeOption {
@@ -53,11 +53,6 @@ std::vector<poptOption> AttachTable() {
 
 std::vector<poptOption> DetachTable() {
   return {PoptEntry("purge", POPT_ARG_NONE, kPurge), POPT_TABLEEND};
-}
-
-std::vector<poptOption> StatusTable() {
-  return {PoptEntry("json", POPT_ARG_NONE, kJson),
-          PoptEntry("all", POPT_ARG_NONE, kAll), POPT_TABLEEND};
 }
 
 Parsed ParseAttach(AdminReader& reader) {
@@ -100,28 +95,15 @@ Parsed ParseDetach(AdminReader& reader) {
   return Command(std::move(detach));
 }
 
-Parsed ParseStatus(AdminReader& reader) {
-  ShowStatus status;
-  int option;
-  while ((option = reader.Next()) >= 0) {
-    if (option == kJson) status.json = true;
-    if (option == kAll) status.all = true;
-  }
-  if (option < -1) return reader.OptionError(option);
-  const std::vector<std::string> words = reader.Words();
-  if (!words.empty())
-    return reader.Mistake(absl::StrCat("unexpected argument ", words.front()));
-  return Command(status);
-}
-
 struct AdminWord {
   absl::string_view name;
   std::vector<poptOption> (*table)();
   Parsed (*parse)(AdminReader&);
 };
-constexpr AdminWord kWords[] = {{"attach", AttachTable, ParseAttach},
-                                {"detach", DetachTable, ParseDetach},
-                                {"status", StatusTable, ParseStatus}};
+constexpr AdminWord kWords[] = {
+    {"attach", AttachTable, ParseAttach},
+    {"detach", DetachTable, ParseDetach},
+    {"status", StatusTable, ParseStatus<ShowStatus>}};
 
 const AdminWord* FindWord(absl::string_view name) {
   for (const AdminWord& word : kWords)

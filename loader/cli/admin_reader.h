@@ -52,6 +52,28 @@ class AdminReader {
   PoptReader popt_;
 };
 
+// What `status` commands take.
+inline std::vector<poptOption> StatusTable() {
+  return {PoptEntry("json", POPT_ARG_NONE, 1),
+          PoptEntry("all", POPT_ARG_NONE, 2), POPT_TABLEEND};
+}
+
+// Status: a command with `json` and `all`.
+template <typename Status>
+Parsed ParseStatus(AdminReader& reader) {
+  Status status;
+  int option;
+  while ((option = reader.Next()) >= 0) {
+    if (option == 1) status.json = true;
+    if (option == 2) status.all = true;
+  }
+  if (option < -1) return reader.OptionError(option);
+  const std::vector<std::string> words = reader.Words();
+  if (!words.empty())
+    return reader.Mistake(absl::StrCat("unexpected argument ", words.front()));
+  return Command(status);
+}
+
 }  // namespace xlvs
 
 #endif  // XLVS_LOADER_CLI_ADMIN_READER_H_

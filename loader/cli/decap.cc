@@ -12,7 +12,7 @@
 namespace xlvs {
 namespace {
 
-enum Option : int { kFrom = 1, kVip, kTunPort, kMode, kJson, kAll };
+enum Option : int { kFrom = 1, kVip, kTunPort, kMode };
 
 std::vector<poptOption> AttachTable() {
   return {PoptEntry("from", POPT_ARG_STRING, kFrom),
@@ -23,11 +23,6 @@ std::vector<poptOption> AttachTable() {
 
 std::vector<poptOption> DetachTable() {
   return {POPT_TABLEEND};
-}
-
-std::vector<poptOption> StatusTable() {
-  return {PoptEntry("json", POPT_ARG_NONE, kJson),
-          PoptEntry("all", POPT_ARG_NONE, kAll), POPT_TABLEEND};
 }
 
 // Adds a comma-separated list. Returns what is wrong with it.
@@ -102,28 +97,15 @@ Parsed ParseDetach(AdminReader& reader) {
   return Command(std::move(detach));
 }
 
-Parsed ParseStatus(AdminReader& reader) {
-  ShowDecapStatus status;
-  int option;
-  while ((option = reader.Next()) >= 0) {
-    if (option == kJson) status.json = true;
-    if (option == kAll) status.all = true;
-  }
-  if (option < -1) return reader.OptionError(option);
-  const std::vector<std::string> words = reader.Words();
-  if (!words.empty())
-    return reader.Mistake(absl::StrCat("unexpected argument ", words.front()));
-  return Command(status);
-}
-
 struct DecapWord {
   absl::string_view name;
   std::vector<poptOption> (*table)();
   Parsed (*parse)(AdminReader&);
 };
-constexpr DecapWord kWords[] = {{"attach", AttachTable, ParseAttach},
-                                {"detach", DetachTable, ParseDetach},
-                                {"status", StatusTable, ParseStatus}};
+constexpr DecapWord kWords[] = {
+    {"attach", AttachTable, ParseAttach},
+    {"detach", DetachTable, ParseDetach},
+    {"status", StatusTable, ParseStatus<ShowDecapStatus>}};
 
 std::string Text(const std::vector<IpAddr>& addrs) {
   return absl::StrJoin(addrs, " ", [](std::string* out, const IpAddr& addr) {

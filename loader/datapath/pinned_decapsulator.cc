@@ -16,17 +16,12 @@
 #include "loader/base/status.h"
 #include "loader/datapath/decap_object.h"
 #include "loader/datapath/device.h"
+#include "loader/datapath/endings.h"
 #include "loader/datapath/mapped.h"
 #include "loader/net/netns.h"
 
 namespace xlvs {
 namespace {
-
-struct Ending {
-  const char* name;
-  const char* action;
-  const char* text;
-};
 
 constexpr Ending kEndings[] = {
 #define XLVS_X(name, action, text) {#name, #action, text},
@@ -250,22 +245,7 @@ absl::Status PinnedDecapsulator::ReadEndings(DecapView& view) const {
       CheckedMapInfo(fd.get(), 4, sizeof(xlvs_decap_counters)).status());
   const int cpus = libbpf_num_possible_cpus();
   if (cpus < 0) return ErrnoStatus(cpus, "count CPUs");
-  std::vector<xlvs_decap_counters> by_cpu(cpus);
-  const uint32_t zero = 0;
-  if (bpf_map_lookup_elem(fd.get(), &zero, by_cpu.data()) != 0)
-    return ErrnoStatus(errno, "read the endings' counters");
-  for (const Ending& ending : kEndings)
-    view.endings.push_back({.name = ending.name,
-                            .action = absl::AsciiStrToLower(ending.action),
-                            .text = ending.text,
-                            .packets = 0});
-  for (const xlvs_decap_counters& cpu : by_cpu) {
-    view.rx_packets += cpu.rx;
-    const __u64* counts = &cpu.rx + 1;
-    for (size_t i = 0; i < XLVS_DECAP_max; ++i)
-      view.endings[i].packets += counts[i];
-  }
-  return absl::OkStatus();
+  return xlvs::ReadEndings<xlvs_decap_counters>(fd.get(), cpus, kEndings, view);
 }
 
 absl::StatusOr<DecapView> PinnedDecapsulator::Status() {

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "loader/datapath/device.h"
+#include "loader/datapath/endings.h"
 #include "loader/datapath/handover.h"
 #include "loader/datapath/map_director.h"
 #include "loader/datapath/vlans.h"
@@ -27,12 +28,6 @@
 
 namespace xlvs {
 namespace {
-
-struct Ending {
-  const char* name;
-  const char* action;
-  const char* text;
-};
 
 constexpr Ending kEndings[] = {
 #define XLVS_X(name, action, text) {#name, #action, text},
@@ -442,21 +437,8 @@ absl::StatusOr<StatusView> PinnedHost::Status() {
   XLVS_ASSIGN_OR_RETURN(view.timer_running, instance_.TimerRuns());
 
   XLVS_ASSIGN_OR_RETURN(const UniqueFd steps, instance_.OpenPin("steps"));
-  std::vector<xlvs_step_counters> per_cpu(meta.config.cpus);
-  const uint32_t zero = 0;
-  if (bpf_map_lookup_elem(steps.get(), &zero, per_cpu.data()) != 0)
-    return ErrnoStatus(errno, "read the endings' counters");
-  for (const Ending& ending : kEndings)
-    view.endings.push_back({.name = ending.name,
-                            .action = absl::AsciiStrToLower(ending.action),
-                            .text = ending.text,
-                            .packets = 0});
-  for (const xlvs_step_counters& cpu : per_cpu) {
-    view.rx_packets += cpu.rx;
-    const __u64* counts = &cpu.rx + 1;
-    for (size_t i = 0; i < XLVS_STEP_max; ++i)
-      view.endings[i].packets += counts[i];
-  }
+  XLVS_RETURN_IF_ERROR(ReadEndings<xlvs_step_counters>(
+      steps.get(), meta.config.cpus, kEndings, view));
   return view;
 }
 

@@ -270,4 +270,10 @@ void ExpectDeliveredBytes(Bench& bench, const Delivery& delivery,
   ExpectSame(DeliveredBytes(delivery, in, hop, outcome.out), outcome.out);
 }
 
+void DeliveryTest::BeginConnected(const Delivery& delivery) {
+  Begin(delivery);
+  bench.Run(FirstPacket(delivery));
+  ASSERT_NE(Conn(), nullptr);
+}
+
 }  // namespace xlvs

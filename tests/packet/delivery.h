@@ -51,6 +51,25 @@ std::vector<Delivery> FewDeliveries(Family client,
 uint32_t Configure(Bench& bench, const Delivery& delivery,
                    const Hop& hop = kHop1);
 
+// A director with one connection of client1, by one way after the other.
+class DeliveryTest : public PacketTest {
+ protected:
+  void Begin(const Delivery& delivery) {
+    bench.Reset();
+    bench.SetNow(kStart);
+    delivery_ = delivery;
+    dest_ = Configure(bench, delivery);
+  }
+  void BeginConnected(const Delivery& delivery);
+  xlvs_conn* Conn() {
+    return bench.Find(delivery_.client1(), delivery_.service1(),
+                      delivery_.protocol);
+  }
+
+  Delivery delivery_;
+  uint32_t dest_ = 0;
+};
+
 // ---- packets of a connection from client1, or another client, to service1
 
 Frame FirstPacket(const Delivery& delivery, Endpoint client);

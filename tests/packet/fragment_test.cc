@@ -15,20 +15,8 @@ namespace {
 
 constexpr size_t kFirstBytes = 800;
 
-class FragmentTest : public PacketTest {
+class FragmentTest : public DeliveryTest {
  protected:
-  void Begin(const Delivery& delivery) {
-    bench.Reset();
-    bench.SetNow(kStart);
-    delivery_ = delivery;
-    dest_ = Configure(bench, delivery);
-    bench.Run(FirstPacket(delivery));
-    ASSERT_NE(Conn(), nullptr);
-  }
-  xlvs_conn* Conn() {
-    return bench.Find(delivery_.client1(), delivery_.service1(),
-                      delivery_.protocol);
-  }
   // A datagram in three pieces, and what becomes of them.
   struct Datagram {
     std::vector<Bytes> in, out;
@@ -68,9 +56,6 @@ class FragmentTest : public PacketTest {
     }
     return count;
   }
-
-  Delivery delivery_;
-  uint32_t dest_ = 0;
 };
 
 const Delivery kMasqs[] = {
@@ -83,7 +68,7 @@ const Delivery kMasqs[] = {
 class EachMasq : public FragmentTest,
                  public testing::WithParamInterface<Delivery> {
  protected:
-  EachMasq() { Begin(GetParam()); }
+  EachMasq() { BeginConnected(GetParam()); }
 };
 INSTANTIATE_TEST_SUITE_P(FragmentTest, EachMasq, testing::ValuesIn(kMasqs),
                          [](const auto& row) {
@@ -259,7 +244,7 @@ TEST_P(EachMasq, AFloodOfFirstFragmentsPushesOutFragmentsOnly) {
 
 // The protocol tells IPv4 datagrams apart (RFC 791), as IPv6's do without.
 TEST_F(FragmentTest, DatagramsOfTwoProtocolsMayHaveOneId) {
-  Begin(kMasqs[0]);
+  BeginConnected(kMasqs[0]);
   const Datagram udp = FromClient(77);
   delivery_.protocol = Protocol::kTcp;
   Configure(bench, delivery_);
@@ -279,7 +264,7 @@ TEST_F(FragmentTest, ByEveryMethodThatIsNotMasqWithoutReassembly) {
   for (const Delivery& delivery : AllDeliveries()) {
     if (delivery.is_masq()) continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const std::vector<Bytes> in = Cut(NextPacket(delivery, 2500), 12);
     ExpectUntouched(bench, in[1], XLVS_STEP_pass_fragment);
     for (const size_t piece : {0, 2, 1})

@@ -79,20 +79,8 @@ std::vector<Delivery> Masqs() {
 constexpr size_t kWholeQuote = 5000;
 
 // Masq, with a connection of client1.
-class Icmp : public PacketTest {
+class Icmp : public DeliveryTest {
  protected:
-  void Begin(const Delivery& delivery) {
-    bench.Reset();
-    bench.SetNow(kStart);
-    delivery_ = delivery;
-    dest_ = Configure(bench, delivery);
-    bench.Run(FirstPacket(delivery));
-    ASSERT_NE(Conn(), nullptr);
-  }
-  xlvs_conn* Conn() {
-    return bench.Find(delivery_.client1(), delivery_.service1(),
-                      delivery_.protocol);
-  }
   const AddressBook& book() const { return BookOf(delivery_.client); }
   Family family() const { return delivery_.client; }
 
@@ -132,15 +120,12 @@ class Icmp : public PacketTest {
                               quote_bytes),
                kHop1);
   }
-
-  Delivery delivery_;
-  uint32_t dest_ = 0;
 };
 
 TEST_F(Icmp, EveryErrorFromTheRealServersSideReachesTheClientAsTheServices) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     for (const Addr& from : {delivery.dest1().addr, book().dest_router})
       for (const IcmpError& error : AllErrors(family())) {
         SCOPED_TRACE(absl::StrCat("type ", error.type, " code ", error.code));
@@ -156,7 +141,7 @@ TEST_F(Icmp, EveryErrorFromTheRealServersSideReachesTheClientAsTheServices) {
 TEST_F(Icmp, EveryErrorFromTheClientsSideReachesTheRealServer) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     for (const Addr& from : {book().client1.addr, book().client_router})
       for (const IcmpError& error : AllErrors(family())) {
         SCOPED_TRACE(absl::StrCat("type ", error.type, " code ", error.code));
@@ -171,7 +156,7 @@ TEST_F(Icmp, EveryErrorFromTheClientsSideReachesTheRealServer) {
 TEST_F(Icmp, ChangesNoConnectionAndCountsAsTraffic) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     bench.AdvanceSeconds(3);
     const xlvs_conn_life life = Conn()->life;
     const xlvs_counters before = bench.CountersOf(dest_);
@@ -197,7 +182,7 @@ TEST_F(Icmp, ChangesNoConnectionAndCountsAsTraffic) {
 TEST_F(Icmp, CarriesErrorsInEveryShape) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = TimeExceeded(family());
     const auto expect = [&](const std::function<void(Frame&)>& change) {
       Frame to_client =
@@ -238,7 +223,7 @@ TEST_F(Icmp, CarriesErrorsInEveryShape) {
 TEST_F(Icmp, UnderstandsQuotesInEveryShape) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     const auto expect = [&](const std::function<void(Frame&)>& change) {
       Frame behind = Behind(), before = Before();
@@ -280,7 +265,7 @@ TEST_F(Icmp, KeepsTheChecksumRightWhateverIsQuoted) {
   uint32_t random = 1;
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     for (int i = 0; i < 300; ++i) {
       Frame behind = Behind(), before = Before();
@@ -306,7 +291,7 @@ TEST_F(Icmp, KeepsTheChecksumRightWhateverIsQuoted) {
 TEST_F(Icmp, NeedsThePortsOfTheQuote) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     const size_t needed = L4Offset(Behind()) + 4;
     for (size_t quote = 0; quote < 140; ++quote) {
@@ -332,7 +317,7 @@ TEST_F(Icmp, NeedsThePortsOfTheQuote) {
 TEST_F(Icmp, DoesNotTakePaddingForAQuote) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     const size_t needed = L4Offset(Behind()) + 4;
     for (size_t quote = 0; quote < needed; ++quote) {
@@ -353,7 +338,7 @@ TEST_F(Icmp, DoesNotTakePaddingForAQuote) {
 TEST_F(Icmp, PassesErrorsAboutLaterFragments) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = TimeExceeded(family());
     for (Frame frame : {Behind(), Before()}) {
       const Bytes fragment = Fragments(frame, {16})[1];
@@ -371,7 +356,7 @@ TEST_F(Icmp, PassesErrorsAboutLaterFragments) {
 TEST_F(Icmp, PassesQuotesOfWhatIsNoPacket) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const auto expect = [&](const std::function<void(Ip&)>& change) {
       Frame before = Before();
       change(before.ip);
@@ -398,7 +383,7 @@ TEST_F(Icmp, PassesQuotesOfWhatIsNoPacket) {
 TEST_F(Icmp, PassesErrorsAboutNoConnection) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     const auto expect_untouched = [&](const Frame& behind,
                                       const Frame& before) {
@@ -438,7 +423,7 @@ TEST_F(Icmp, PassesErrorsAboutNoConnection) {
 TEST_F(Icmp, PassesErrorsToOthersThanTheyQuote) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     ExpectUntouched(bench,
                     IcmpErrorFrame(delivery.dest1().addr, book().client2.addr,
@@ -460,7 +445,7 @@ TEST_F(Icmp, PassesErrorsToOthersThanTheyQuote) {
 TEST_F(Icmp, LeavesWhatIsNoErrorToTheHost) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     for (const uint8_t type : NoErrors(family())) {
       SCOPED_TRACE(type);
       // Even if it looks like an error.
@@ -485,7 +470,7 @@ TEST_F(Icmp, LeavesWhatIsNoErrorToTheHost) {
 TEST_F(Icmp, LeavesFragmentsOfIcmpToTheHost) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     // Last fragments from one byte on.
     for (size_t last = 1; last <= 16; ++last)
       for (const Bytes& fragment :
@@ -503,7 +488,7 @@ TEST_F(Icmp, LeavesFragmentsOfIcmpToTheHost) {
 
 TEST_F(Icmp, PassesIcmpShorterThanItsHeader) {
   for (const Delivery& delivery : Masqs()) {
-    Begin(delivery);
+    BeginConnected(delivery);
     const size_t ip_bytes = family() == Family::kV4 ? 20 : 40;
     for (const bool error : {false, true})
       for (size_t bytes = 0; bytes < 8; ++bytes) {
@@ -527,7 +512,7 @@ TEST_F(Icmp, PassesIcmpShorterThanItsHeader) {
 TEST_F(Icmp, DropsErrorsWhoseChecksumIsWrong) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     for (const size_t payload : {0, 1, 3, 600, 1300})
       for (const uint16_t wrong_by : {1, 0x0100, 0xfffe}) {
@@ -545,7 +530,7 @@ TEST_F(Icmp, DropsErrorsWhoseChecksumIsWrong) {
 TEST_F(Icmp, PassesErrorsAboutNoConnectionWhoseChecksumIsWrong) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame behind = Behind(), before = Before();
     behind.sport++;
     before.dport++;
@@ -563,7 +548,7 @@ TEST_F(Icmp, PassesErrorsAboutNoConnectionWhoseChecksumIsWrong) {
 TEST_F(Icmp, DropsErrorsToARealServerThatWasRemoved) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     bench.dests[dest_].state = XLVS_DEST_removed;
     const IcmpError error = PortUnreachable(family());
     ExpectUntouched(
@@ -582,7 +567,7 @@ TEST_F(Icmp, DropsErrorsToARealServerThatWasRemoved) {
 TEST_F(Icmp, AnswersNoErrorWithAnError) {
   for (const Delivery& delivery : AllDeliveries()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame in = FromClientSide(book().client_router, PortUnreachable(family()),
                               Before(600), kWholeQuote);
     for (const uint8_t ttl : {0, 1}) {
@@ -599,7 +584,7 @@ TEST_F(Icmp, AnswersNoErrorWithAnError) {
 TEST_F(Icmp, PassesAnErrorToAClientThatEndsHereOrDoesNotFitUntouched) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame in = FromRealServerSide(book().dest_router, PortUnreachable(family()),
                                   Behind(600), kWholeQuote);
     in.ip.ttl = 1;
@@ -619,7 +604,7 @@ TEST_F(Icmp, LeavesErrorsAboutRouteToTheKernel) {
   for (const Delivery& delivery : AllDeliveries()) {
     if (delivery.is_masq()) continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     ExpectUntouched(bench,
                     FromRealServerSide(BookOf(family()).dest_router,
                                        PortUnreachable(family()),
@@ -632,7 +617,7 @@ TEST_F(Icmp, CarriesEveryErrorToEveryRealServerUnchanged) {
   for (const Delivery& delivery : AllDeliveries()) {
     if (delivery.is_masq()) continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     for (const IcmpError& error : AllErrors(family()))
       ExpectDelivered(
           bench, delivery,
@@ -646,7 +631,7 @@ TEST_F(Icmp, CarriesEveryErrorToEveryRealServerUnchanged) {
 TEST_F(Icmp, PassesAFrameCutAnywhere) {
   for (const Delivery& delivery : Masqs()) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const IcmpError error = PortUnreachable(family());
     for (const Frame& in :
          {FromRealServerSide(book().dest_router, error, Behind(), kWholeQuote),

@@ -183,20 +183,10 @@ std::string EventOfChunk(uint8_t type) {
 }
 
 // A connection of client1 by one way, put into any state.
-class StateTable : public PacketTest {
+class StateTable : public DeliveryTest {
  protected:
-  void Begin(const Delivery& delivery) {
-    bench.Reset();
-    bench.SetNow(kStart);
-    delivery_ = delivery;
-    dest_ = Configure(bench, delivery);
-  }
   const Facts& States() const {
     return delivery_.protocol == Protocol::kTcp ? kTcpStates : kSctpStates;
-  }
-  xlvs_conn* Conn() {
-    return bench.Find(delivery_.client1(), delivery_.service1(),
-                      delivery_.protocol);
   }
   std::string StateNow() {
     const xlvs_conn* conn = Conn();
@@ -266,9 +256,6 @@ class StateTable : public PacketTest {
                             : cell.to);
     }
   }
-
-  Delivery delivery_;
-  uint32_t dest_ = 0;
 };
 
 TEST_F(StateTable, IsAsLargeAsIpvss) {

@@ -18,23 +18,8 @@ std::vector<Delivery> Tunnels(Protocol protocol) {
   return tunnels;
 }
 
-class TunnelTest : public PacketTest {
+class TunnelTest : public DeliveryTest {
  protected:
-  void Begin(const Delivery& delivery) {
-    bench.Reset();
-    bench.SetNow(kStart);
-    delivery_ = delivery;
-    dest_ = Configure(bench, delivery);
-    bench.Run(FirstPacket(delivery));
-    ASSERT_NE(Conn(), nullptr);
-  }
-  xlvs_conn* Conn() {
-    return bench.Find(delivery_.client1(), delivery_.service1(),
-                      delivery_.protocol);
-  }
-
-  Delivery delivery_;
-  uint32_t dest_ = 0;
 };
 
 uint16_t GueSport(const Delivery& delivery, const Bytes& out) {
@@ -47,7 +32,7 @@ TEST_F(TunnelTest, SendsAFlowFromOneGuePortAndOthersFromOthers) {
     for (const Delivery& delivery : Tunnels(protocol)) {
       if (delivery.forwarding.tunnel.type != TunnelType::kGue) continue;
       SCOPED_TRACE(NameOf(delivery));
-      Begin(delivery);
+      BeginConnected(delivery);
       std::set<uint16_t> sports;
       for (int i = 0; i < 100; ++i) {
         const Endpoint client = {delivery.client1().addr + i / 10,
@@ -70,7 +55,7 @@ TEST_F(TunnelTest, SendsAllFragmentsOfADatagramFromOneGuePort) {
   for (const Delivery& delivery : Tunnels(Protocol::kUdp)) {
     if (delivery.forwarding.tunnel.type != TunnelType::kGue) continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     std::set<uint16_t> sports;
     for (const Bytes& fragment :
          Fragments(NextPacket(delivery, 3000), {1000, 1000}))
@@ -83,7 +68,7 @@ TEST_F(TunnelTest, SendsToTheGuePortThatTheDestHas) {
   for (const uint16_t port : {1, 80, 6080, 65535}) {
     Delivery delivery = {
         .forwarding = {Method::kTunnel, {TunnelType::kGue, port, {}}}};
-    Begin(delivery);
+    BeginConnected(delivery);
     ExpectDelivered(bench, delivery, NextPacket(delivery));
   }
 }
@@ -92,9 +77,9 @@ TEST_F(TunnelTest, SendsToTheGuePortThatTheDestHas) {
 TEST_F(TunnelTest, FollowsTheDestsTunnelAtTheNextPacket) {
   for (const Delivery& other : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(other));
-    Begin({.forwarding = {Method::kTunnel, {TunnelType::kIpip, 0, {}}},
-           .client = other.client,
-           .dest = other.dest});
+    BeginConnected({.forwarding = {Method::kTunnel, {TunnelType::kIpip, 0, {}}},
+                    .client = other.client,
+                    .dest = other.dest});
     bench.dests[dest_].tunnel_type =
         static_cast<xlvs_tunnel_type>(other.forwarding.tunnel.type);
     bench.dests[dest_].tunnel_port = other.forwarding.tunnel.port;
@@ -106,7 +91,7 @@ TEST_F(TunnelTest, FollowsTheDestsTunnelAtTheNextPacket) {
 
 TEST_F(TunnelTest, AConnectionKeepsItsMethodWhenTheDestGetsAnother) {
   const Delivery first = Tunnels(Protocol::kTcp).front();
-  Begin(first);
+  BeginConnected(first);
   bench.dests[dest_].method = XLVS_METHOD_route;
   ExpectDelivered(bench, first, NextPacket(first));
   const Delivery route = {.forwarding = {Method::kRoute, {}}};
@@ -117,7 +102,7 @@ TEST_F(TunnelTest, AConnectionKeepsItsMethodWhenTheDestGetsAnother) {
 TEST_F(TunnelTest, DropsWhatHasNoOwnAddressToComeFrom) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     bench.dests[dest_].tunnel_saddr = {};
     ExpectUntouched(bench, NextPacket(delivery), XLVS_STEP_drop_tunnel_source);
   }
@@ -128,7 +113,7 @@ TEST_F(TunnelTest, DropsWhatHasNoOwnAddressToComeFrom) {
 TEST_F(TunnelTest, DropsWhatHasNoRoomBeforeIt) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const Frame in = NextPacket(delivery);
     bool fitted = false, failed = false;
     for (uint32_t meta_bytes = 32; meta_bytes <= 216; meta_bytes += 4) {
@@ -154,7 +139,7 @@ TEST_F(TunnelTest, WritesEveryValueOfAChecksumRight) {
         delivery.client != delivery.dest)
       continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame in = NextPacket(delivery, 2);
     in.udp_without_check = true;  // which would make up for the payload
     Bytes packet = Build(in);
@@ -256,7 +241,7 @@ TEST_F(TunnelErrorTest, TellsTheClientAsIfAboutItsOwnPacket) {
        {Protocol::kTcp, Protocol::kUdp, Protocol::kSctp})
     for (const Delivery& delivery : Tunnels(protocol)) {
       SCOPED_TRACE(NameOf(delivery));
-      Begin(delivery);
+      BeginConnected(delivery);
       const Bytes sent = Sent(NextPacket(delivery, 1200));
       for (const IcmpError& error : TunnelErrors(delivery.dest)) {
         SCOPED_TRACE(absl::StrCat("type ", error.type, " code ", error.code,
@@ -270,7 +255,7 @@ TEST_F(TunnelErrorTest, TellsTheClientAsIfAboutItsOwnPacket) {
 TEST_F(TunnelErrorTest, NeedsTheClientsPortsInTheQuote) {
   for (const Delivery& delivery : Tunnels(Protocol::kUdp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const Bytes sent = Sent(NextPacket(delivery, 60));
     const size_t needed = delivery.OverheadBytes() +
                           (delivery.client == Family::kV4 ? 20 : 40) + 4;
@@ -302,7 +287,7 @@ TEST_F(TunnelErrorTest, TellsTooBigOnlyWhoForbidsFragments) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     if (delivery.client != Family::kV4) continue;
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame in = NextPacket(delivery, 1200);
     in.ip.dont_fragment = false;
     const Bytes sent = Sent(in);
@@ -316,7 +301,7 @@ TEST_F(TunnelErrorTest, TellsTooBigOnlyWhoForbidsFragments) {
 TEST_F(TunnelErrorTest, UnderstandsWhateverTheClientSent) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame in = NextPacket(delivery, 60);
     if (delivery.client == Family::kV4)
       in.ip.options = Bytes(40, 1);
@@ -331,7 +316,7 @@ TEST_F(TunnelErrorTest, UnderstandsWhateverTheClientSent) {
 TEST_F(TunnelErrorTest, UnderstandsAnErrorInEveryShape) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const Bytes sent = Sent(NextPacket(delivery, 60));
     const IcmpError error = HostUnreachable(delivery.dest);
     std::vector<std::function<void(Frame&)>> changes = {
@@ -359,7 +344,7 @@ TEST_F(TunnelErrorTest, UnderstandsAnErrorInEveryShape) {
 TEST_F(TunnelErrorTest, PassesErrorsAboutNoConnection) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const Bytes sent = Sent(NextPacket(delivery, 60));
     const IcmpError error = HostUnreachable(delivery.dest);
     const Frame in = ErrorAbout(sent, error, kWholeQuote);
@@ -379,7 +364,7 @@ TEST_F(TunnelErrorTest, PassesErrorsAboutNoConnection) {
 TEST_F(TunnelErrorTest, PassesErrorsAboutWhatOnlyLooksLikeATunnel) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const Bytes sent = Sent(NextPacket(delivery, 60));
     const size_t l2 = 14, ip = delivery.dest == Family::kV4 ? 20 : 40;
     const IcmpError error = HostUnreachable(delivery.dest);
@@ -415,7 +400,7 @@ TEST_F(TunnelErrorTest, PassesErrorsAboutWhatOnlyLooksLikeATunnel) {
 TEST_F(TunnelErrorTest, DropsErrorsWhoseChecksumIsWrong) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     Frame in = ErrorAbout(Sent(NextPacket(delivery, 60)),
                           HostUnreachable(delivery.dest), kWholeQuote);
     in.l4_check_wrong_by = 1;
@@ -426,7 +411,7 @@ TEST_F(TunnelErrorTest, DropsErrorsWhoseChecksumIsWrong) {
 TEST_F(TunnelErrorTest, PassesWhatIsNoError) {
   for (const Delivery& delivery : Tunnels(Protocol::kTcp)) {
     SCOPED_TRACE(NameOf(delivery));
-    Begin(delivery);
+    BeginConnected(delivery);
     const Bytes sent = Sent(NextPacket(delivery, 60));
     for (const uint8_t type : {0, 5, 8, 12, 13, 128, 129, 135}) {
       if (delivery.dest == Family::kV6 && type < 128) continue;
