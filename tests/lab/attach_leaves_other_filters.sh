@@ -16,7 +16,7 @@ programs() {
 has_clsact() { director tc qdisc show dev "$1" | grep -q clsact; }
 may_hand_over() {
   bpftool -j map dump pinned "$pins/control" |
-    jq -e '.[0].formatted.value.handover == 1' >/dev/null
+    jq -e '.[0].formatted.value.handover == "XLVS_HANDOVER_cut"' >/dev/null
 }
 
 cat >"$scratch/other.bpf.c" <<'C'
