@@ -44,7 +44,6 @@ static __always_inline void xlvs_parse_v4(const struct iphdr* ip,
   ret->fragment = fragment & XLVS_IP_OFFSET           ? XLVS_FRAGMENT_later
                   : fragment & XLVS_IP_MORE_FRAGMENTS ? XLVS_FRAGMENT_first
                                                       : XLVS_WHOLE;
-  ret->fragment_id = ip->id;
   ret->l4_proto = ip->protocol;
   ret->ttl = ip->ttl;
   ret->tos = ip->tos;

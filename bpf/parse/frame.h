@@ -66,6 +66,7 @@ static __always_inline enum xlvs_step xlvs_parse_l3(struct xlvs_cursor* cursor,
     if (!ip) return XLVS_STEP_pass_truncated;
     if (ip->version != 4 || ip->ihl < 5) return XLVS_STEP_pass_malformed;
     xlvs_parse_v4(ip, ret);
+    ret->fragment_id = ip->id;
     return xlvs_skip_v4_options(cursor, ip) ? XLVS_STEP_next
                                             : XLVS_STEP_pass_truncated;
   }
