@@ -345,6 +345,11 @@ Outcome Bench::RunWithMetadata(std::span<const uint8_t> in,
   return RunCounted(with_metadata, meta_bytes);
 }
 
+bool Bench::TakesMetadata(uint32_t meta_bytes) {
+  Outcome outcome;
+  return RunWith(Bytes(meta_bytes + 64), meta_bytes, &outcome) >= 0;
+}
+
 Outcome Bench::RunCounted(std::span<const uint8_t> in, uint32_t meta_bytes) {
   Outcome outcome;
   const Sums before = Steps();

@@ -141,6 +141,8 @@ class Bench {
   Outcome Run(const Frame& in) { return Run(Build(in)); }
   // With `meta_bytes` of metadata before the packet: less headroom.
   Outcome RunWithMetadata(std::span<const uint8_t> in, uint32_t meta_bytes);
+  // Linux 6.1 gives a packet at most 32 bytes of it.
+  bool TakesMetadata(uint32_t meta_bytes);
   // Runs one packet and nothing else; `out` is resized. Returns the action, or
   // a negative errno. Any thread.
   int RunUncounted(std::span<const uint8_t> in, Bytes* out = nullptr) const;
