@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Differences from IPVS that are meant, as a row of docs/differences.md says, or
+that are defects of IPVS, as a comment here says. (case, step, words of the
+comparison) are regular expressions, the first that fits counts.
+
+What is not here is a defect, or a row that is missing."""
+
+import re
+
+KNOWN = [
+    # docs/differences.md
+    ("IPv4 UDP checksum 0", r"^v4.*: checksums", r"UDP's is 0", r"udp csum: IPVS ok, xlvs none"),
+    ("IPv4 header checksum of a known connection", r": checksums", r"IP's is wrong, later", r"IPVS: nothing"),
+    ("fragments are not put together", r"(masq|dr): fragments", r"the second first|only the first", r"IPVS: "),
+    ("fragments are not put together", r"^v6 (masq|dr): fragments", r"", r"frag6 id"),
+    ("fragments are not put together", r"(ipip|gue-csum): fragments", r"", r""),
+    ("too large for a tunnel, DF not set", r"too big for the tunnel", r"without DF", r""),
+    ("ICMP errors about a tunnel of IPv6", r"^v6.*: ICMP errors about the tunnel", r" from |quoted|inner header",
+     r"IPVS: nothing; xlvs: client gets ip6 \| icmp6"),
+    # The route that IPVS remembers is the one from before the error: the next
+    # error tells the client the truth.
+    ("IPVS tells the client its old MTU", r"^v4 ipip: ICMP errors about the tunnel", r"^big",
+     r"icmp rest: IPVS 000005c8, xlvs 00000500"),
+    # IPVS 6.12 sends nothing at all if less than 1280 bytes remain in a GUE
+    # tunnel; 6.1 does.
+    ("IPVS gives up a GUE tunnel over IPv6", r"^v6 gue.*: ICMP errors about the tunnel",
+     r"goes on|1400 bytes", r"IPVS: nothing; xlvs: server gets"),
+    # xlvs passes on each error, and keeps no MTU of a tunnel's way: so a packet
+    # goes as far as it can, and the router answers again.
+    ("MTU of a tunnel's way is the router's to tell", r": ICMP errors about the tunnel", r"^1400 bytes",
+     r"IPVS: client gets .*icmp.*; xlvs: server gets"),
+    # Hosts that answer for the time and the route are routers: of the two, only
+    # IPVS's packets have been through the kernel's input.
+    ("record route and timestamp are not filled in", r": options", r"record route|timestamp", r"ip opts"),
+    # It looks only at what it rewrites.
+    ("ICMP checksum, Route and Tunnel", r"(dr|ipip): ICMP errors from the client's side", r"wrong checksum",
+     r"xlvs: nothing"),
+    # The packet that is quoted is as IPVS's had become when it was found to be
+    # too large.
+    ("TTL of a quoted packet that is too big", r": too big for", r"", r"quoted-ip6? (ttl|hops): IPVS 63, xlvs 64"),
+    # The director's own ICMPv6 errors to a VIP are packets of the host.
+    ("the host's own packets to a VIP", r"^v6 .*: (TTL|too big for the clients' link)", r"",
+     r"IPVS: server gets .*icmp6.*; xlvs: nothing"),
+]
+
+
+def reason(case, step, words):
+    for name, in_case, in_step, in_words in KNOWN:
+        if re.search(in_case, case) and re.search(in_step, step) and re.search(in_words, words):
+            return name
+    return None
