@@ -39,6 +39,12 @@ static __always_inline bool xlvs_icmp_is_intact(struct xdp_md* ctx,
   return xlvs_csum_fold(sum + pseudo) == 0;
 }
 
+static __always_inline bool xlvs_is_icmp_error(enum xlvs_l3 l3, __u8 type) {
+  if (l3 == XLVS_V6) return type < XLVS_ICMPV6_INFORMATIONAL;
+  return type == XLVS_ICMP_UNREACH || type == XLVS_ICMP_SOURCE_QUENCH ||
+         type == XLVS_ICMP_TIME_EXCEEDED;
+}
+
 /* Writes IP and ICMP headers at `l3_off`, before `quoted` bytes, which end the
  * frame. `tos`: of the packet that is answered. 0: done. */
 static __always_inline int xlvs_write_icmp(

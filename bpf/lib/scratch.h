@@ -58,6 +58,8 @@ struct xlvs_scratch {
   struct xlvs_fib_query query;
   struct xlvs_way way;
   struct xlvs_first first;
+  __u32 reply_mtu; /* xlvs_reply_by_kernel */
+  __u32 pad0;
   struct xlvs_delivery delivery;
   struct xlvs_packet packet;   /* of the programs for any shape and for ICMP */
   struct xlvs_packet quoted;   /* what an ICMP error quotes */

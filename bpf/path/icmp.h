@@ -15,12 +15,6 @@
 #include "bpf/path/to_dest.h"
 #include "bpf/path/tunnel_error.h"
 
-static __always_inline bool xlvs_is_icmp_error(enum xlvs_l3 l3, __u8 type) {
-  if (l3 == XLVS_V6) return type < XLVS_ICMPV6_INFORMATIONAL;
-  return type == XLVS_ICMP_UNREACH || type == XLVS_ICMP_SOURCE_QUENCH ||
-         type == XLVS_ICMP_TIME_EXCEEDED;
-}
-
 /* What the quoted packet's connection is looked up by: the packet as it would
  * come from the other side. */
 static __always_inline void xlvs_turn(const struct xlvs_packet* quoted,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Real server -> client: a reply on a Masq connection goes out as the
- * service's. A reply that the kernel should handle is passed as it came:
- * rewritten, it would carry one of the host's own addresses as source, and be
- * thrown away. */
+ * service's. IP must not see it rewritten: it would carry one of the host's own
+ * addresses as source, and be thrown away. */
 #ifndef XLVS_BPF_PATH_TO_CLIENT_H
 #define XLVS_BPF_PATH_TO_CLIENT_H
 
+#include "bpf/emit/handover.h"
 #include "bpf/emit/nexthop.h"
 #include "bpf/emit/send.h"
 #include "bpf/forward/masq.h"
@@ -25,6 +25,47 @@ static __always_inline enum xlvs_step xlvs_find_way_to_client(
                                           : XLVS_STEP_pass_reply_route;
 }
 
+/* Has the kernel do for a reply what XDP cannot (`step` says what): send it to
+ * a neighbour or by a device that only the kernel can, or, if it may be cut, in
+ * pieces of at most `mtu`. What the kernel has to answer (DF, no route) it gets
+ * as it came: the answer is for the real server. */
+__noinline int xlvs_reply_by_kernel(struct xdp_md* ctx,
+                                    const struct xlvs_packet* pkt,
+                                    const struct xlvs_dest* dest, __u32 vport,
+                                    __u32 step) {
+  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
+  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  if (!pkt || !dest || !scratch || !control) return XLVS_STEP_drop_internal;
+  const bool cut = step == XLVS_STEP_pass_too_big;
+  if (XLVS_READ_ONCE(control->handover) <
+      (cut ? XLVS_HANDOVER_cut : XLVS_HANDOVER_send))
+    return step;
+  if (cut &&
+      (pkt->dont_fragment || pkt->l4_off - pkt->l3_off != sizeof(struct iphdr)))
+    return step;
+  struct xlvs_fib_query* query = &scratch->query;
+  __builtin_memset(query, 0, sizeof(*query));
+  query->saddr = dest->vaddr;
+  query->daddr = pkt->daddr;
+  query->l4_proto = pkt->l4_proto;
+  const int result = xlvs_fib(ctx, query);
+  if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
+    return step;
+  const struct xlvs_shape shape = xlvs_shape_of(pkt);
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
+  enum xlvs_step done =
+      xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_CLIENT, &dest->vaddr, vport);
+  if (done != XLVS_STEP_next) return done;
+  const struct xlvs_nexthop blank = {}; /* the kernel's to write */
+  done = xlvs_hop(ctx, &view, shape, &blank);
+  if (done != XLVS_STEP_next) return done;
+  const struct xlvs_handover handover = {.gateway = query->ret_gateway,
+                                         .ifindex = query->ret_route_ifindex,
+                                         .mtu = cut ? scratch->reply_mtu : 0};
+  return xlvs_hand_over(ctx, &handover, (enum xlvs_step)step);
+}
+
 static __always_inline enum xlvs_step xlvs_to_client(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control) {
@@ -41,6 +82,13 @@ static __always_inline enum xlvs_step xlvs_to_client(
 
   struct xlvs_nexthop way;
   enum xlvs_step step = xlvs_find_way_to_client(ctx, pkt, &found, &way);
+  if (step == XLVS_STEP_pass_too_big || step == XLVS_STEP_pass_reply_route) {
+    struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
+    if (!scratch) return XLVS_STEP_drop_internal;
+    if (step == XLVS_STEP_pass_too_big) scratch->reply_mtu = way.mtu;
+    return (enum xlvs_step)xlvs_reply_by_kernel(ctx, pkt, found.dest,
+                                                found.vport, step);
+  }
   if (step != XLVS_STEP_next) return step;
   struct xlvs_view view;
   if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;

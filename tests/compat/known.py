@@ -9,7 +9,8 @@ import re
 
 KNOWN = [
     # docs/differences.md
-    ("IPv4 UDP checksum 0", r"^v4.*: checksums", r"UDP's is 0", r"udp csum: IPVS ok, xlvs none"),
+    ("UDP checksum 0, Masq", r": checksums", r"UDP's is 0", r"udp csum: IPVS ok, xlvs none"),
+    ("Route, nobody resolves the real server", r"dr: nobody resolves", r"", r"xlvs: nothing"),
     ("IPv4 header checksum of a known connection", r": checksums", r"IP's is wrong, later", r"IPVS: nothing"),
     ("fragments are not put together", r"(masq|dr): fragments", r"the second first|only the first", r"IPVS: "),
     ("fragments are not put together", r"^v6 (masq|dr): fragments", r"", r"frag6 id"),
@@ -35,9 +36,6 @@ KNOWN = [
     # It looks only at what it rewrites.
     ("ICMP checksum, Route and Tunnel", r"(dr|ipip): ICMP errors from the client's side", r"wrong checksum",
      r"xlvs: nothing"),
-    # The packet that is quoted is as IPVS's had become when it was found to be
-    # too large.
-    ("TTL of a quoted packet that is too big", r": too big for", r"", r"quoted-ip6? (ttl|hops): IPVS 63, xlvs 64"),
     # The director's own ICMPv6 errors to a VIP are packets of the host.
     ("the host's own packets to a VIP", r"^v6 .*: (TTL|too big for the clients' link)", r"",
      r"IPVS: server gets .*icmp6.*; xlvs: nothing"),
