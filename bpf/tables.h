@@ -73,7 +73,8 @@ struct {
   __uint(max_entries, 1); /* loader */
 } xlvs_counters SEC(".maps");
 
-/* By dest id. All CPUs and the timer add (atomically); lc and wlc read. */
+/* By dest id. All CPUs and the timer add (atomically); schedulers by load
+ * read. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);

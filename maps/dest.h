@@ -13,7 +13,7 @@
  * only the sums over CPUs mean anything. `active`/`inactive` go up and down
  * with the connections' states, on the CPU that sees the change.
  *
- * xlvs_loads: the shared totals that lc and wlc read. A CPU adds what it has
+ * xlvs_loads: the shared totals that schedulers read. A CPU adds what it has
  * not yet told (`untold_*`) when that reaches config.count_batch, and the timer
  * folds the rest each tick, so what a scheduler sees differs from the truth by
  * at most (count_batch - 1) x (CPUs - 1); with 1 it is exact. */

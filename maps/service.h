@@ -15,6 +15,11 @@ enum xlvs_scheduler {
   XLVS_SCHED_wrr = 2,
   XLVS_SCHED_lc = 3,
   XLVS_SCHED_wlc = 4,
+  XLVS_SCHED_sed = 5,
+  XLVS_SCHED_nq = 6,
+  XLVS_SCHED_fo = 7,
+  XLVS_SCHED_ovf = 8,
+  XLVS_SCHED_twos = 9,
 };
 
 struct xlvs_service_key {

@@ -1,35 +1,71 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * lc and wlc: the dest with the least load, the first in the list among equals
- * (ip_vs_lc.c, ip_vs_wlc.c, ip_vs_dest_conn_overhead as of Linux 6.12). */
+ * lc, wlc, sed, nq, fo and ovf: the dest whose cost / weight is the least, the
+ * first in the list among equals. What a connection costs and whether weights
+ * count is the schedulers' whole difference: one row each (ip_vs_lc.c,
+ * ip_vs_wlc.c, ip_vs_sed.c, ip_vs_nq.c, ip_vs_fo.c, ip_vs_ovf.c and
+ * ip_vs_dest_conn_overhead as of Linux 6.12). */
 #ifndef XLVS_BPF_SCHEDULE_BY_LOAD_H
 #define XLVS_BPF_SCHEDULE_BY_LOAD_H
 
 #include "bpf/tables.h"
 
-struct xlvs_load_search {
-  struct xlvs_list list;
-  bool weighted;
-  __u32 best;
-  __u32 best_weight;
-  __s64 best_overhead;
+#define XLVS_COST_OF_ACTIVE 256 /* lc, wlc, twos; an inactive one costs 1 */
+
+/* What a dest costs. Numbers and masks rather than conditions: the verifier
+ * follows every condition of every slot both ways. */
+struct xlvs_load_rule {
+  __u16 per_active;
+  __u8 per_inactive;
+  __u8 fixed;
+  __u8 busy; /* once, if there are active ones */
+  /* -1 or 0. */
+  __s8 weighted;  /* else all weights above 0 are equal */
+  __s8 overflows; /* a dest with more active ones than its weight is out */
 };
 
-/* active * 256 + inactive, as this CPU sees it. */
-static __always_inline __s64 xlvs_overhead(__u32 dest) {
+struct xlvs_load_search {
+  struct xlvs_list list;
+  struct xlvs_load_rule rule;
+  __u32 best;
+  __u32 best_weight;
+  __s64 best_cost;
+};
+
+/* A dest's connections, as this CPU sees them. */
+static __always_inline struct xlvs_load xlvs_load_seen(__u32 dest) {
+  struct xlvs_load seen = {};
   const struct xlvs_load* load = bpf_map_lookup_elem(&xlvs_loads, &dest);
-  if (!load) return 0;
-  __s32 active = XLVS_READ_ONCE(load->active);
-  __s32 inactive = XLVS_READ_ONCE(load->inactive);
+  if (!load) return seen;
+  seen.active = XLVS_READ_ONCE(load->active);
+  seen.inactive = XLVS_READ_ONCE(load->inactive);
   if (xlvs_cfg.count_batch > 1) {
     const struct xlvs_counters* own =
         bpf_map_lookup_elem(&xlvs_counters, &dest);
     if (own) {
-      active += XLVS_READ_ONCE(own->untold_active);
-      inactive += XLVS_READ_ONCE(own->untold_inactive);
+      seen.active += XLVS_READ_ONCE(own->untold_active);
+      seen.inactive += XLVS_READ_ONCE(own->untold_inactive);
     }
   }
-  return (__s64)active * 256 + inactive;
+  return seen;
+}
+
+/* The rule is read anew for each slot: it would not stay in registers, and
+ * the stack has no room for it twice. */
+static __always_inline __s64
+xlvs_cost(const volatile struct xlvs_load_rule* rule, struct xlvs_load load) {
+  const __u32 is_busy = (__u32)-load.active >> 31;
+  return (__s64)load.active * rule->per_active +
+         (__s64)load.inactive * rule->per_inactive + is_busy * rule->busy +
+         rule->fixed;
+}
+
+/* 0: not eligible. */
+static __always_inline __s64 xlvs_effective_weight(
+    const volatile struct xlvs_load_rule* rule, __u32 weight, __s32 active) {
+  const __s64 is_over = ((__s64)weight - active) >> 63;
+  const __s64 weighted = rule->weighted;
+  return ((weight & weighted) | (1 & ~weighted)) & ~(is_over & rule->overflows);
 }
 
 static long xlvs_load_search_chunk(__u32 step, void* context) {
@@ -41,30 +77,60 @@ static long xlvs_load_search_chunk(__u32 step, void* context) {
     const struct xlvs_slot* slot = &slots->slot[i];
     if (step * XLVS_SLOTS_PER_CHUNK + i >= search->list.count) return 1;
     if (!slot->weight) continue;
-    const __s64 overhead = xlvs_overhead(slot->dest);
-    const __u32 weight = search->weighted ? slot->weight : 1;
-    if (!search->best || search->best_overhead * weight >
-                             overhead * (__s64)search->best_weight) {
-      search->best = slot->dest;
-      search->best_weight = weight;
-      search->best_overhead = overhead;
-    }
+    const struct xlvs_load load = xlvs_load_seen(slot->dest);
+    const __s64 weight =
+        xlvs_effective_weight(&search->rule, slot->weight, load.active);
+    const __s64 cost = xlvs_cost(&search->rule, load);
+    if (search->best_cost * weight <= cost * search->best_weight) continue;
+    search->best = slot->dest;
+    search->best_weight = weight;
+    search->best_cost = cost;
   }
-  return 0;
+  return search->best_cost <= 0; /* nothing costs less */
 }
 
-/* The least loaded dest, 0 if none has a weight. */
+/* The dest of least cost, 0 if none is eligible. */
 static __always_inline __u32 xlvs_pick_by_load(const struct xlvs_pool* pool,
-                                               bool weighted) {
+                                               struct xlvs_load_rule rule) {
   union {
     struct xlvs_list list;
     __u64 word;
   } list = {.word = *(volatile __u64*)&pool->list};
   if (!list.list.count) return 0;
-  struct xlvs_load_search search = {.list = list.list, .weighted = weighted};
+  /* Whatever has a weight is better than this. */
+  struct xlvs_load_search search = {
+      .list = list.list, .rule = rule, .best_cost = 1, .best_weight = 0};
   bpf_loop(list.list.count / XLVS_SLOTS_PER_CHUNK + 1, xlvs_load_search_chunk,
            &search, 0);
   return search.best;
+}
+
+/* Each row of schedule.h that ends here. */
+static __always_inline struct xlvs_load_rule xlvs_load_rule_of(
+    enum xlvs_scheduler scheduler) {
+  struct xlvs_load_rule rule = {.weighted = -1};
+  switch (scheduler) {
+    case XLVS_SCHED_sed:
+      rule.per_active = 1;
+      rule.fixed = 1;
+      return rule;
+    case XLVS_SCHED_nq: /* as sed, but an idle dest costs nothing */
+      rule.per_active = 1;
+      rule.busy = 1;
+      return rule;
+    case XLVS_SCHED_fo: /* all cost the same: the highest weight wins */
+      rule.fixed = 1;
+      return rule;
+    case XLVS_SCHED_ovf:
+      rule.fixed = 1;
+      rule.overflows = -1;
+      return rule;
+    default: /* lc, wlc */
+      rule.per_active = XLVS_COST_OF_ACTIVE;
+      rule.per_inactive = 1;
+      if (scheduler == XLVS_SCHED_lc) rule.weighted = 0;
+      return rule;
+  }
 }
 
 #endif

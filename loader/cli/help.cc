@@ -70,7 +70,7 @@ More:
 
 SERVICE     -t HOST[:PORT] (TCP), -u HOST[:PORT] (UDP) or
             --sctp-service HOST[:PORT]; IPv6: [ADDRESS]:PORT
-SCHEDULER   rr, wrr, lc or wlc (the default)
+SCHEDULER   wlc (the default), rr, wrr, lc, sed, nq, fo, ovf or twos
 METHOD      -g  direct routing (the default): the real server has the service's
                 address, on the same network as the director
             -i  tunneling: the same, anywhere; of either address family

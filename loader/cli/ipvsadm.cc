@@ -15,9 +15,8 @@ namespace {
 // What IPVS has and we have not, for the difference between "not yet" and "no
 // such scheduler".
 bool IsIpvsScheduler(absl::string_view name) {
-  static constexpr absl::string_view kNames[] = {"lblc", "lblcr", "dh",  "sh",
-                                                 "sed",  "nq",    "fo",  "ovf",
-                                                 "mh",   "twos",  "none"};
+  static constexpr absl::string_view kNames[] = {"lblc", "lblcr", "dh",
+                                                 "sh",   "mh",    "none"};
   return std::find(std::begin(kNames), std::end(kNames), name) !=
          std::end(kNames);
 }
@@ -52,7 +51,7 @@ std::optional<std::string> Unsupported(const Line& line) {
   if (line.l_threshold != 0) return not_yet("-y (lower threshold)");
   if (IsIpvsScheduler(line.scheduler))
     return absl::StrCat("-s ", line.scheduler, kNotYet,
-                        "; use rr, wrr, lc or wlc");
+                        "; -h names those that are");
   return std::nullopt;
 }
 

@@ -7,12 +7,17 @@
 namespace xlvs {
 namespace {
 
-constexpr std::array<std::pair<absl::string_view, Scheduler>, 4> kSchedulers = {
+constexpr std::array<std::pair<absl::string_view, Scheduler>, 9> kSchedulers = {
     {
         {"rr", Scheduler::kRr},
         {"wrr", Scheduler::kWrr},
         {"lc", Scheduler::kLc},
         {"wlc", Scheduler::kWlc},
+        {"sed", Scheduler::kSed},
+        {"nq", Scheduler::kNq},
+        {"fo", Scheduler::kFo},
+        {"ovf", Scheduler::kOvf},
+        {"twos", Scheduler::kTwos},
     }};
 
 constexpr std::array<std::pair<absl::string_view, TunnelType>, 3> kTunnelTypes =

@@ -20,7 +20,17 @@ enum class Protocol : uint8_t { kTcp = 6, kUdp = 17, kSctp = 132 };
 absl::string_view Name(Protocol protocol);
 
 // Values are those of enum xlvs_scheduler in maps/service.h.
-enum class Scheduler : uint32_t { kRr = 1, kWrr = 2, kLc = 3, kWlc = 4 };
+enum class Scheduler : uint32_t {
+  kRr = 1,
+  kWrr = 2,
+  kLc = 3,
+  kWlc = 4,
+  kSed = 5,
+  kNq = 6,
+  kFo = 7,
+  kOvf = 8,
+  kTwos = 9,
+};
 
 // "rr" <-> kRr. nullopt: not one that this program has.
 std::optional<Scheduler> ParseScheduler(absl::string_view name);

@@ -71,6 +71,16 @@ std::optional<int> SchedulerModel::Pick() {
       return PickLeastLoaded(/*weighted=*/false);
     case Scheduler::kWlc:
       return PickLeastLoaded(/*weighted=*/true);
+    case Scheduler::kSed:
+      return PickShortestDelay();
+    case Scheduler::kNq:
+      return PickIdle();
+    case Scheduler::kFo:
+      return PickHeaviest(/*overflows=*/false);
+    case Scheduler::kOvf:
+      return PickHeaviest(/*overflows=*/true);
+    case Scheduler::kTwos:
+      break;  // Chances()
   }
   return std::nullopt;
 }
@@ -111,6 +121,69 @@ std::optional<int> SchedulerModel::PickLeastLoaded(bool weighted) const {
   }
   if (least == nullptr) return std::nullopt;
   return least->id;
+}
+
+// ip_vs_sed.c: (active + 1) / weight.
+std::optional<int> SchedulerModel::PickShortestDelay() const {
+  const Node* least = nullptr;
+  for (const Node& node : nodes_) {
+    if (node.weight == 0) continue;
+    if (least == nullptr ||
+        (least->active + 1) * node.weight > (node.active + 1) * least->weight)
+      least = &node;
+  }
+  if (least == nullptr) return std::nullopt;
+  return least->id;
+}
+
+// ip_vs_nq.c: the first that is idle, else as sed.
+std::optional<int> SchedulerModel::PickIdle() const {
+  for (const Node& node : nodes_)
+    if (node.weight > 0 && node.active == 0) return node.id;
+  return PickShortestDelay();
+}
+
+// ip_vs_fo.c; ip_vs_ovf.c, where a dest is full with more active connections
+// than its weight.
+std::optional<int> SchedulerModel::PickHeaviest(bool overflows) const {
+  const Node* heaviest = nullptr;
+  for (const Node& node : nodes_) {
+    if (node.weight == 0 || (overflows && node.active > node.weight)) continue;
+    if (heaviest == nullptr || node.weight > heaviest->weight) heaviest = &node;
+  }
+  if (heaviest == nullptr) return std::nullopt;
+  return heaviest->id;
+}
+
+// ip_vs_twos.c: all pairs that may be drawn. The number drawn is from 0 to the
+// sum of the weights, and each dest has the next `weight` of 1, 2, ...; 0 is
+// the first dest's too.
+std::map<int, double> SchedulerModel::Chances() const {
+  struct Drawn {
+    const Node* node;
+    double chance;
+  };
+  std::vector<Drawn> drawable;
+  double tickets = 1;
+  for (const Node& node : nodes_) tickets += node.weight;
+  for (const Node& node : nodes_) {
+    if (node.weight == 0) continue;
+    const int extra = drawable.empty() ? 1 : 0;
+    drawable.push_back({&node, (node.weight + extra) / tickets});
+  }
+  // In the kernel both factors are int, and so is their product.
+  const auto cost = [](const Node& weight_of, const Node& load_of) {
+    return static_cast<int32_t>(weight_of.weight *
+                                (load_of.active * 256 + load_of.inactive));
+  };
+  std::map<int, double> chances;
+  for (const Drawn& one : drawable)
+    for (const Drawn& other : drawable) {
+      const bool second =
+          cost(*other.node, *one.node) > cost(*one.node, *other.node);
+      chances[(second ? other : one).node->id] += one.chance * other.chance;
+    }
+  return chances;
 }
 
 }  // namespace xlvs

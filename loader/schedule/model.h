@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // IPVS's schedulers once more, as the kernel has them: a list of dests with a
-// cursor, picked from one at a time (ip_vs_rr.c, ip_vs_wrr.c, ip_vs_lc.c,
-// ip_vs_wlc.c of Linux 6.12). Pure, and independent of how bpf/schedule/ does
-// it: tests hold the two against each other. Not for the packet path.
+// cursor, picked from one at a time (ip_vs_rr.c, ip_vs_wrr.c, ip_vs_lc.c and so
+// on, of Linux 6.12). Pure, and independent of how bpf/schedule/ does it: tests
+// hold the two against each other. Not for the packet path.
 #ifndef XLVS_LOADER_SCHEDULE_MODEL_H_
 #define XLVS_LOADER_SCHEDULE_MODEL_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -25,11 +26,13 @@ class SchedulerModel {
   void Add(int id, uint32_t weight);
   void Edit(int id, uint32_t weight);
   void Delete(int id);
-  // Connections of a dest, as lc and wlc see them.
+  // Connections of a dest, as the schedulers that go by load see them.
   void Count(int id, int active, int inactive);
 
-  // The dest for a new connection; nullopt if none has a weight.
+  // The dest for a new connection; nullopt if none is eligible. Not for twos.
   std::optional<int> Pick();
+  // twos: how likely each dest is picked; those with no chance are not there.
+  std::map<int, double> Chances() const;
 
  private:
   struct Node {
@@ -49,6 +52,9 @@ class SchedulerModel {
   std::optional<int> PickInTurn();
   std::optional<int> PickInTurnByWeight();
   std::optional<int> PickLeastLoaded(bool weighted) const;
+  std::optional<int> PickShortestDelay() const;
+  std::optional<int> PickIdle() const;
+  std::optional<int> PickHeaviest(bool overflows) const;
 
   Scheduler scheduler_ = Scheduler::kRr;
   std::vector<Node> nodes_;  // head first

@@ -102,12 +102,18 @@ TEST(Ipvsadm, GivesAnUnknownSchedulerTheKernelsAnswer) {
               "exit 255: Scheduler or persistence engine not found");
 }
 
-TEST(Ipvsadm, KnowsSchedulersThatItLacks) {
+TEST(Ipvsadm, KnowsItsSchedulers) {
   for (const char* name :
-       {"sed", "nq", "sh", "dh", "mh", "lblc", "lblcr", "fo", "ovf", "twos"})
+       {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "twos"})
+    EXPECT_EQ(Describe(Parse(absl::StrCat("-A -t 1.2.3.4:80 -s ", name))),
+              absl::StrCat("add tcp 1.2.3.4:80 ", name));
+}
+
+TEST(Ipvsadm, KnowsSchedulersThatItLacks) {
+  for (const char* name : {"sh", "dh", "mh", "lblc", "lblcr"})
     EXPECT_EQ(Describe(Parse(absl::StrCat("-A -t 1.2.3.4:80 -s ", name))),
               absl::StrCat("exit 1: ipvsadm: -s ", name,
-                           " is not supported yet; use rr, wrr, lc or wlc"));
+                           " is not supported yet; -h names those that are"));
 }
 
 TEST(Ipvsadm, ListsWithoutArguments) {

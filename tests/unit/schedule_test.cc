@@ -99,6 +99,56 @@ TEST(LeastConnection, CountsAnActiveConnectionAs256InactiveOnes) {
   EXPECT_EQ(Picks(model, 1), "A");
 }
 
+TEST(ShortestExpectedDelay, HasTheKernelsSequenceWithHeldConnections) {
+  auto model = Model(Scheduler::kSed, {4, 2, 1});
+  EXPECT_EQ(Picks(model, 14, /*held=*/true), "ABAACBAABAACBA");
+}
+
+TEST(ShortestExpectedDelay, IgnoresInactiveConnections) {
+  auto model = Model(Scheduler::kSed, {1, 1});
+  model.Count(1, 0, 100);
+  EXPECT_EQ(Picks(model, 2), "BB");
+}
+
+TEST(NeverQueue, HasTheKernelsSequenceWithHeldConnections) {
+  auto model = Model(Scheduler::kNq, {4, 2, 1});
+  EXPECT_EQ(Picks(model, 14, /*held=*/true), "CBAAABAABAACBA");
+}
+
+TEST(NeverQueue, TakesNoIdleServerOfWeightZero) {
+  auto model = Model(Scheduler::kNq, {1, 0});
+  EXPECT_EQ(Picks(model, 2, /*held=*/true), "AA");
+}
+
+TEST(WeightedFailover, StaysWithTheHighestWeightAddedLast) {
+  auto model = Model(Scheduler::kFo, {1, 5, 5});
+  EXPECT_EQ(Picks(model, 3, /*held=*/true), "CCC");
+  model.Edit(2, 0);
+  EXPECT_EQ(Picks(model, 2, /*held=*/true), "BB");
+}
+
+TEST(Overflow, TakesOneMoreThanTheWeightBeforeItGoesOn) {
+  auto model = Model(Scheduler::kOvf, {3, 2, 1});
+  EXPECT_EQ(Picks(model, 10, /*held=*/true), "AAAABBBCC-");
+}
+
+TEST(PowerOfTwo, GivesTheFirstOfTheListOneTicketMore) {
+  // List: B A. Tickets 0 1 2 | 3, the loads alike: whoever is drawn first.
+  auto model = Model(Scheduler::kTwos, {1, 2});
+  EXPECT_EQ(model.Chances(), (std::map<int, double>{{0, 0.25}, {1, 0.75}}));
+}
+
+TEST(PowerOfTwo, PrefersTheLessLoadedOfTheTwo) {
+  auto model = Model(Scheduler::kTwos, {1, 2});
+  model.Count(1, 1, 0);
+  // A wins unless B is drawn twice.
+  EXPECT_EQ(model.Chances(), (std::map<int, double>{{0, 0.4375}, {1, 0.5625}}));
+  model.Edit(1, 0);
+  EXPECT_EQ(model.Chances(), (std::map<int, double>{{0, 1.0}}));
+  model.Edit(0, 0);
+  EXPECT_TRUE(model.Chances().empty());
+}
+
 // ---- positions of lists that packets walk
 
 std::vector<xlvs_slot> List(const std::vector<uint32_t>& dests) {
