@@ -13,6 +13,7 @@
 
 #include "maps/conn.h"
 #include "maps/hash.h"
+#include "maps/pool.h"
 
 struct xlvs_config {
   __u32 buckets;       /* entries of xlvs_conns and xlvs_heads */
@@ -33,11 +34,13 @@ struct xlvs_meta {
   __u32 conns;          /* as asked for with --conns */
   __u32 services;
   __u32 dests;
+  __u32 hash_tables; /* that fit in xlvs_slots, see pool.h */
+  __u32 maglev_tables;
   __u64 netns_cookie;        /* the network namespace that the devices are in */
   char version[16];          /* of the loader that made the maps */
   struct xlvs_config config; /* as the programs have it */
 };
-XLVS_ASSERT_SIZE(struct xlvs_meta, 120);
+XLVS_ASSERT_SIZE(struct xlvs_meta, 128);
 
 /* What the TC program xlvs_handover may be asked for. */
 enum xlvs_handover_level {
@@ -52,7 +55,8 @@ struct xlvs_control {
   __u32 services;   /* 0: every packet is passed, as IPVS unhooks itself */
   __u32 unfinished; /* a command was cut short: the next one compiles anew */
   __u64 next_order; /* for the next dest, see dest.h */
-  __u32 next_chunk; /* where the next list looks for room in xlvs_slots */
+  /* Where the next list or table looks for a place, by room. */
+  __u32 next_chunk[XLVS_ROOMS];
   enum xlvs_handover_level handover;
   __u32 timeout_ticks[XLVS_CONN_STATE_SLOTS]; /* by enum xlvs_conn_state */
   /* What deleted services had counted: the totals of --stats. */
@@ -62,7 +66,7 @@ struct xlvs_control {
   __u64 gone_in_bytes;
   __u64 gone_out_bytes;
 };
-XLVS_ASSERT_SIZE(struct xlvs_control, 192);
+XLVS_ASSERT_SIZE(struct xlvs_control, 200);
 XLVS_ASSERT_NO_PADDING(struct xlvs_control);
 
 #endif

@@ -73,7 +73,7 @@ struct xlvs_dest {
   __u32 weight;  /* 0 = no new connections */
   __u64 order;   /* when it was added; IPVS's list is newest first */
   __u32 removed_at_ticks;
-  __u32 pad1;
+  __u32 last_weight; /* the last above 0, or as added: what mh's table is for */
   /* What --zero subtracts: the counters' sums at that moment. */
   __u64 zero_conns;
   __u64 zero_in_packets;

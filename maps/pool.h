@@ -4,9 +4,14 @@
  * scheduler stands. xlvs_slots: the lists themselves.
  *
  * A list is a run of whole chunks in xlvs_slots: all dests of the service, in
- * IPVS's list order (the dest added last comes first). The loader never
+ * IPVS's list order (the dest added last comes first). Of sh, dh and mh it is
+ * their table: who owns slot 0, 1, 2 and so on (slot_hash.h). The loader never
  * edits a list in place: it writes a new run, then switches `list` with one
  * 64-bit store, so a packet sees the old list or the new one.
+ *
+ * xlvs_slots has three rooms, one behind the other: for lists, for tables of sh
+ * and dh, for tables of mh. In the latter two all runs are of one length, so
+ * that no change can leave gaps too small for the next.
  *
  * `position` belongs to the packet path (compare-and-swap); the loader
  * rewrites it when the list changes, by IPVS's rules (ip_vs_rr.c, ip_vs_wrr.c).
@@ -15,6 +20,7 @@
 #define XLVS_MAPS_POOL_H
 
 #include "maps/service.h"
+#include "maps/slot_hash.h"
 
 #define XLVS_SLOTS_PER_CHUNK 8
 
@@ -28,6 +34,16 @@ struct xlvs_slots {
 };
 XLVS_ASSERT_SIZE(struct xlvs_slots, 64);
 XLVS_ASSERT_NO_PADDING(struct xlvs_slots);
+
+enum xlvs_room {
+  XLVS_ROOM_lists,
+  XLVS_ROOM_hash,
+  XLVS_ROOM_maglev,
+  XLVS_ROOMS,
+};
+#define XLVS_CHUNKS_PER_HASH_TABLE (XLVS_HASH_SLOTS / XLVS_SLOTS_PER_CHUNK)
+#define XLVS_CHUNKS_PER_MAGLEV_TABLE \
+  ((XLVS_MAGLEV_SLOTS + XLVS_SLOTS_PER_CHUNK - 1) / XLVS_SLOTS_PER_CHUNK)
 
 struct xlvs_list {
   __u32 first_chunk;
@@ -46,10 +62,11 @@ struct xlvs_position {
 struct xlvs_pool {
   struct xlvs_list list;
   struct xlvs_position position;
-  __u32 threshold_max;  /* wrr: IPVS's mw = highest weight - (step - 1) */
+  /* wrr: IPVS's mw = highest weight - (step - 1). 0: no dest has a weight. */
+  __u32 threshold_max;
   __u32 threshold_step; /* wrr: IPVS's di = gcd of the weights */
   enum xlvs_scheduler scheduler;
-  __u32 pad0;
+  __u32 flags; /* XLVS_SERVICE_* */
   /* What dests that are gone had counted for this service: loader only. */
   __u64 gone_conns;
   __u64 gone_in_packets;

@@ -20,6 +20,9 @@ enum xlvs_scheduler {
   XLVS_SCHED_fo = 7,
   XLVS_SCHED_ovf = 8,
   XLVS_SCHED_twos = 9,
+  XLVS_SCHED_sh = 10,
+  XLVS_SCHED_dh = 11,
+  XLVS_SCHED_mh = 12,
 };
 
 struct xlvs_service_key {
@@ -35,6 +38,10 @@ XLVS_ASSERT_NO_PADDING(struct xlvs_service_key);
 /* Flag values are those of the kernel's <linux/ip_vs.h> IP_VS_SVC_F_*. */
 #define XLVS_SERVICE_persistent 0x0001U
 #define XLVS_SERVICE_one_packet 0x0004U
+/* The scheduler's own. sh and mh: 1 = fallback, 2 = port. */
+#define XLVS_SERVICE_sched_1 0x0008U
+#define XLVS_SERVICE_sched_2 0x0010U
+#define XLVS_SERVICE_sched_3 0x0020U
 
 struct xlvs_service {
   __u32 id; /* index into xlvs_pools; 0 is never assigned */

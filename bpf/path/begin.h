@@ -95,7 +95,7 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
 
   struct xlvs_insert* insert = &first->insert;
   const __u16 nexthop = xlvs_nexthop_learn(ctx, pkt->l3_off);
-  const __u32 dest = xlvs_schedule(service->id);
+  const __u32 dest = xlvs_schedule(pkt, service->id);
   if (first->is_reused) {
     struct xlvs_conn* conn = xlvs_conn_at(insert->place, first->reused_slot);
     if (conn)

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Which real server gets a new connection. A scheduler is one row here and one
- * pick: by sequence, by load or by draw. loader/schedule/ has the same in
- * C++. */
+ * pick: by sequence, by load, by draw or by hash. loader/schedule/ has the same
+ * in C++. */
 #ifndef XLVS_BPF_SCHEDULE_SCHEDULE_H
 #define XLVS_BPF_SCHEDULE_SCHEDULE_H
 
 #include "bpf/schedule/by_draw.h"
+#include "bpf/schedule/by_hash.h"
 #include "bpf/schedule/by_load.h"
 #include "bpf/schedule/by_sequence.h"
 
 /* Returns the dest's id, 0 if no dest is usable. */
-__noinline int xlvs_schedule(__u32 service_id) {
+__noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
   struct xlvs_pool* pool = bpf_map_lookup_elem(&xlvs_pools, &service_id);
-  if (!pool) return 0;
+  if (!pkt || !pool) return 0;
   const enum xlvs_scheduler scheduler = XLVS_READ_ONCE(pool->scheduler);
   switch (scheduler) {
     case XLVS_SCHED_rr:
@@ -29,6 +30,10 @@ __noinline int xlvs_schedule(__u32 service_id) {
       return xlvs_pick_by_load(pool, xlvs_load_rule_of(scheduler));
     case XLVS_SCHED_twos:
       return xlvs_pick_by_draw(pool);
+    case XLVS_SCHED_sh:
+    case XLVS_SCHED_dh:
+    case XLVS_SCHED_mh:
+      return xlvs_pick_by_hash(pkt, pool, scheduler);
     default:
       return 0;
   }

@@ -39,6 +39,8 @@ constexpr SizeOption kSizes[] = {
     {"conns", &AttachOptions::conns},
     {"services", &AttachOptions::services},
     {"dests", &AttachOptions::dests},
+    {"sh-tables", &AttachOptions::hash_tables},
+    {"mh-tables", &AttachOptions::maglev_tables},
     {"count-batch", &AttachOptions::count_batch},
 };
 

@@ -13,7 +13,8 @@ constexpr absl::string_view kXlvsHead =
 
 Set up, look, take down:
   xlvs attach DEV... [--mode native|generic|auto] [--conns N] [--services N]
-                     [--dests N] [--count-batch N]
+                     [--dests N] [--sh-tables N] [--mh-tables N]
+                     [--count-batch N]
   xlvs status [--all] [--json]
   xlvs detach DEV...       traffic goes to the kernel; configuration stays
   xlvs detach --purge      forget configuration and connections, too
@@ -48,8 +49,8 @@ Balance, with the commands of ipvsadm:
 
 // $ is the program's name.
 constexpr absl::string_view kGrammar = R"(Services:
-  $ -A SERVICE [-s SCHEDULER]           add
-  $ -E SERVICE [-s SCHEDULER]           change; what is not given: default
+  $ -A SERVICE [-s SCHEDULER] [-b FLAG,...]    add
+  $ -E SERVICE [-s SCHEDULER] [-b FLAG,...]    change; not given: default
   $ -D SERVICE                          delete, with its real servers
   $ -C                                  delete all
 Real servers:
@@ -70,7 +71,8 @@ More:
 
 SERVICE     -t HOST[:PORT] (TCP), -u HOST[:PORT] (UDP) or
             --sctp-service HOST[:PORT]; IPv6: [ADDRESS]:PORT
-SCHEDULER   wlc (the default), rr, wrr, lc, sed, nq, fo, ovf or twos
+SCHEDULER   wlc (the default), rr, wrr, lc, sed, nq, fo, ovf, twos, sh, dh or mh
+FLAG        sh-fallback, sh-port, mh-fallback or mh-port
 METHOD      -g  direct routing (the default): the real server has the service's
                 address, on the same network as the director
             -i  tunneling: the same, anywhere; of either address family

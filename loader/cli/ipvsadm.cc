@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "loader/cli/line.h"
+#include "loader/cli/values.h"
 
 namespace xlvs {
 namespace {
@@ -15,8 +16,7 @@ namespace {
 // What IPVS has and we have not, for the difference between "not yet" and "no
 // such scheduler".
 bool IsIpvsScheduler(absl::string_view name) {
-  static constexpr absl::string_view kNames[] = {"lblc", "lblcr", "dh",
-                                                 "sh",   "mh",    "none"};
+  static constexpr absl::string_view kNames[] = {"lblc", "lblcr", "none"};
   return std::find(std::begin(kNames), std::end(kNames), name) !=
          std::end(kNames);
 }
@@ -46,7 +46,6 @@ std::optional<std::string> Unsupported(const Line& line) {
   if (given.Has(OptionId::kNetmask)) return not_yet("-M (persistence mask)");
   if (given.Has(OptionId::kPe)) return not_yet("--pe (persistence engines)");
   if (given.Has(OptionId::kOps)) return not_yet("-o (one-packet scheduling)");
-  if (given.Has(OptionId::kSchedFlags)) return not_yet("-b (scheduler flags)");
   if (line.u_threshold != 0) return not_yet("-x (upper threshold)");
   if (line.l_threshold != 0) return not_yet("-y (lower threshold)");
   if (IsIpvsScheduler(line.scheduler))
@@ -127,7 +126,8 @@ Parsed ServiceCommand(const Line& line) {
   if (!scheduler)
     return Failure{"Scheduler or persistence engine not found", kExitFailure,
                    /*ends_restore=*/false};
-  const Service service = {KeyOf(line), *scheduler};
+  const Service service = {KeyOf(line), *scheduler,
+                           SchedulerFlags(line.sched_flags)};
   if (line.command == CommandId::kAddService)
     return Command(AddService{service});
   return Command(EditService{service});

@@ -74,11 +74,15 @@ Json ToJson(const DestView& view) {
 Json ToJson(const ServiceView& view) {
   Json dests = Json::array();
   for (const DestView& dest : view.dests) dests.push_back(ToJson(dest));
+  Json flags = Json::array();
+  for (const absl::string_view name : SchedFlagNames(view.service))
+    flags.push_back(Text(name));
   const ServiceKey& key = view.service.key;
   return {{"protocol", Text(Name(key.protocol))},
           {"address", key.vaddr.ToString()},
           {"port", key.vport},
           {"scheduler", Text(Name(view.service.scheduler))},
+          {"scheduler_flags", std::move(flags)},
           {"counters", ToJson(view.counters)},
           {"rates", ToJson(view.rates)},
           {"dests", std::move(dests)}};

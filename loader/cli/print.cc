@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace xlvs {
 namespace {
@@ -215,6 +216,14 @@ void PrintCounters(const Counters& counters, bool exact, bool long_packets,
       << CounterText(counters.out_bytes, exact) << '\n';
 }
 
+// Nothing if there are no flags.
+std::string FlagList(const Service& service, absl::string_view before,
+                     absl::string_view after) {
+  const auto names = SchedFlagNames(service);
+  if (names.empty()) return "";
+  return absl::StrCat(before, absl::StrJoin(names, ","), after);
+}
+
 void PrintService(const ServiceView& view, const ListOptions& options,
                   const Names& names, std::ostream& out) {
   const ServiceKey& key = view.service.key;
@@ -231,8 +240,9 @@ void PrintService(const ServiceView& view, const ListOptions& options,
       PrintCounters(view.rates, options.exact, false, out);
       return;
     default:
-      out << absl::StreamFormat("%-4s %s %s\n", protocol, name,
-                                Name(view.service.scheduler));
+      out << absl::StreamFormat("%-4s %s %s%s\n", protocol, name,
+                                Name(view.service.scheduler),
+                                FlagList(view.service, " (", ")"));
   }
 }
 
@@ -328,8 +338,9 @@ void PrintRules(const std::vector<ServiceView>& services, const Names& names,
     const std::string service =
         absl::StrCat(ServiceOption(key.protocol), " ",
                      names.Endpoint(key.vaddr, key.vport, key.protocol));
-    out << absl::StreamFormat("-A %s -s %s\n", service,
-                              Name(view.service.scheduler));
+    out << absl::StreamFormat("-A %s -s %s%s\n", service,
+                              Name(view.service.scheduler),
+                              FlagList(view.service, " -b ", ""));
     for (const DestView& dest_view : view.dests) {
       const Dest& dest = dest_view.dest;
       out << absl::StreamFormat(

@@ -13,6 +13,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "loader/model/service.h"
 
 namespace xlvs {
 namespace {
@@ -112,25 +113,20 @@ std::optional<Endpoint> ParseEndpoint(const std::string& text,
 
 std::optional<std::string> CheckSchedulerFlags(absl::string_view list,
                                                absl::string_view scheduler) {
-  struct Flag {
-    absl::string_view name;
-    absl::string_view scheduler;  // empty: any
-  };
-  static constexpr Flag kFlags[] = {
-      {"flag-1", ""},        {"flag-2", ""},    {"flag-3", ""},
-      {"sh-fallback", "sh"}, {"sh-port", "sh"}, {"mh-fallback", "mh"},
-      {"mh-port", "mh"},
-  };
   for (absl::string_view word : absl::StrSplit(list, ',', absl::SkipEmpty())) {
-    const Flag* flag =
-        std::find_if(std::begin(kFlags), std::end(kFlags),
-                     [&](const Flag& known) { return known.name == word; });
-    if (flag == std::end(kFlags))
-      return absl::StrFormat("invalid scheduler flag `%s'", word);
-    if (!flag->scheduler.empty() && flag->scheduler != scheduler)
+    const std::optional<SchedFlag> flag = FindSchedFlag(word);
+    if (!flag) return absl::StrFormat("invalid scheduler flag `%s'", word);
+    if (flag->scheduler && Name(*flag->scheduler) != scheduler)
       return absl::StrFormat("incompatible scheduler flag `%s'", word);
   }
   return std::nullopt;
+}
+
+uint32_t SchedulerFlags(absl::string_view list) {
+  uint32_t flags = 0;
+  for (absl::string_view word : absl::StrSplit(list, ',', absl::SkipEmpty()))
+    if (const auto flag = FindSchedFlag(word)) flags |= flag->value;
+  return flags;
 }
 
 }  // namespace xlvs

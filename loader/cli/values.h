@@ -38,6 +38,8 @@ std::optional<Endpoint> ParseEndpoint(const std::string& text,
 // Returns what is wrong with the comma-separated -b `list`, in ipvsadm's words.
 std::optional<std::string> CheckSchedulerFlags(absl::string_view list,
                                                absl::string_view scheduler);
+// Their values; `list` has been checked.
+uint32_t SchedulerFlags(absl::string_view list);
 
 }  // namespace xlvs
 

@@ -29,17 +29,17 @@ uint32_t ChunkAllocator::FindGap(uint32_t from, uint32_t to,
   return to;
 }
 
-absl::StatusOr<uint32_t> ChunkAllocator::Allocate(uint32_t count) {
-  uint32_t first = FindGap(next_, size_, count);
-  if (first >= size_) {
+absl::StatusOr<uint32_t> ChunkAllocator::Allocate(uint32_t count,
+                                                  bool replaces) {
+  if (!replaces && runs_.size() >= most_runs_)
+    return absl::ResourceExhaustedError(full_);
+  uint32_t first = FindGap(next_, end_, count);
+  if (first >= end_) {
     // Round again: what was freed in this round may still be being read.
     wait_();
-    first = FindGap(0, size_, count);
+    first = FindGap(begin_, end_, count);
   }
-  if (first >= size_)
-    return absl::ResourceExhaustedError(
-        "no room for a list of real servers of this length; attach with a "
-        "larger --dests");
+  if (first >= end_) return absl::ResourceExhaustedError(full_);
   Reserve(first, count);
   next_ = first + count;
   return first;

@@ -32,6 +32,8 @@ absl::Status InitialiseMaps(const BpfObject& program, const Sizes& sizes) {
                     .conns = sizes.conns,
                     .services = sizes.services,
                     .dests = sizes.dests,
+                    .hash_tables = sizes.hash_tables,
+                    .maglev_tables = sizes.maglev_tables,
                     .netns_cookie = 0,
                     .version = {},
                     .config = sizes.config};

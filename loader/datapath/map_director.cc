@@ -5,11 +5,13 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "loader/datapath/barrier.h"
 #include "loader/datapath/counters.h"
+#include "loader/schedule/hash_table.h"
 #include "loader/schedule/sequence.h"
 
 namespace xlvs {
@@ -109,6 +111,7 @@ absl::Status MapDirector::ReadServices() {
     services_[key] = {.id = raw.id,
                       .scheduler = static_cast<Scheduler>(raw.scheduler),
                       .flags = raw.flags,
+                      .is_v4 = key.vaddr.is_v4(),
                       .dests = {},
                       .removed = {}};
     if (raw.id < used.size()) used[raw.id] = true;
@@ -159,15 +162,48 @@ uint32_t ChunksFor(size_t slots) {
       1, (slots + XLVS_SLOTS_PER_CHUNK - 1) / XLVS_SLOTS_PER_CHUNK);
 }
 
+xlvs_room RoomOf(Scheduler scheduler) {
+  switch (scheduler) {
+    case Scheduler::kSh:
+    case Scheduler::kDh:
+      return XLVS_ROOM_hash;
+    case Scheduler::kMh:
+      return XLVS_ROOM_maglev;
+    default:
+      return XLVS_ROOM_lists;
+  }
+}
+
 }  // namespace
 
 void MapDirector::ReadLists() {
-  chunks_ = std::make_unique<ChunkAllocator>(
-      slots_.size(), control_[0].next_chunk, WaitForPacketsInFlight);
+  const uint32_t maglev_begin =
+      slots_.size() - (meta_.maglev_tables + 1) * XLVS_CHUNKS_PER_MAGLEV_TABLE;
+  const uint32_t hash_begin =
+      maglev_begin - (meta_.hash_tables + 1) * XLVS_CHUNKS_PER_HASH_TABLE;
+  const auto add_room = [this](uint32_t begin, uint32_t end, uint32_t most_runs,
+                               std::string full) {
+    rooms_.emplace_back(begin, end, most_runs,
+                        control_[0].next_chunk[rooms_.size()],
+                        WaitForPacketsInFlight, std::move(full));
+  };
+  add_room(0, hash_begin, meta_.services,
+           "no room for a list of real servers of this length; attach with a "
+           "larger --dests");
+  add_room(hash_begin, maglev_begin, meta_.hash_tables,
+           absl::StrCat("no room for more than ", meta_.hash_tables,
+                        " services with sh or dh; attach with a larger "
+                        "--sh-tables"));
+  add_room(maglev_begin, slots_.size(), meta_.maglev_tables,
+           absl::StrCat("no room for more than ", meta_.maglev_tables,
+                        " services with mh; attach with a larger "
+                        "--mh-tables"));
   for (const auto& [key, service] : services_) {
     const xlvs_list list = LoadWord(pools_[service.id].list);
-    if (list.count > 0)
-      chunks_->Reserve(list.first_chunk, ChunksFor(list.count));
+    if (list.count == 0) continue;
+    for (ChunkAllocator& room : rooms_)
+      if (room.Has(list.first_chunk))
+        room.Reserve(list.first_chunk, ChunksFor(list.count));
   }
 }
 
@@ -272,24 +308,69 @@ std::vector<xlvs_slot> MapDirector::PresentList(const xlvs_pool& pool) const {
   return slots;
 }
 
+absl::StatusOr<std::vector<xlvs_slot>> MapDirector::Compiled(
+    const ServiceState& service, const std::vector<xlvs_slot>& list) const {
+  std::vector<uint32_t> table;
+  switch (service.scheduler) {
+    case Scheduler::kSh: {
+      std::vector<uint32_t> weights;
+      for (const xlvs_slot& slot : list) weights.push_back(slot.weight);
+      table = SourceHashTable(weights);
+      break;
+    }
+    case Scheduler::kDh:
+      table = DestHashTable(list.size());
+      break;
+    case Scheduler::kMh: {
+      if (list.size() > XLVS_MAGLEV_SLOTS)
+        return absl::InvalidArgumentError(
+            absl::StrCat("mh cannot choose among more than ", XLVS_MAGLEV_SLOTS,
+                         " real servers"));
+      std::vector<MaglevDest> dests;
+      for (const xlvs_slot& slot : list) {
+        const xlvs_dest& dest = dests_[slot.dest];
+        dests.push_back(
+            {.folded_addr = FoldedDest(IpAddr(dest.daddr), service.is_v4),
+             .dport = dest.dport,
+             .last_weight = dest.last_weight});
+      }
+      table = MaglevTable(dests);
+      break;
+    }
+    default:
+      return list;
+  }
+  std::vector<xlvs_slot> slots;
+  slots.reserve(table.size());
+  for (const uint32_t owner : table) slots.push_back(list[owner]);
+  return slots;
+}
+
 absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
   xlvs_pool& pool = pools_[service.id];
   const std::vector<xlvs_slot> wanted = WantedList(service);
+  XLVS_ASSIGN_OR_RETURN(const std::vector<xlvs_slot> slots,
+                        Compiled(service, wanted));
   const std::vector<xlvs_slot> present = PresentList(pool);
   const xlvs_list old_list = LoadWord(pool.list);
   xlvs_list new_list = {.first_chunk = 0,
-                        .count = static_cast<uint32_t>(wanted.size())};
-  if (!wanted.empty()) {
-    XLVS_ASSIGN_OR_RETURN(new_list.first_chunk,
-                          chunks_->Allocate(ChunksFor(wanted.size())));
-    control_[0].next_chunk = chunks_->next();
-    for (uint32_t i = 0; i < wanted.size(); ++i)
+                        .count = static_cast<uint32_t>(slots.size())};
+  if (!slots.empty()) {
+    const xlvs_room room = RoomOf(service.scheduler);
+    const bool replaces =
+        old_list.count > 0 && rooms_[room].Has(old_list.first_chunk);
+    XLVS_ASSIGN_OR_RETURN(
+        new_list.first_chunk,
+        rooms_[room].Allocate(ChunksFor(slots.size()), replaces));
+    control_[0].next_chunk[room] = rooms_[room].next();
+    for (uint32_t i = 0; i < slots.size(); ++i)
       slots_[new_list.first_chunk + i / XLVS_SLOTS_PER_CHUNK]
-          .slot[i % XLVS_SLOTS_PER_CHUNK] = wanted[i];
+          .slot[i % XLVS_SLOTS_PER_CHUNK] = slots[i];
   }
   const Thresholds thresholds = ThresholdsOf(wanted);
   StoreWord(pool.threshold_step, thresholds.step);
   StoreWord(pool.threshold_max, thresholds.max);
+  StoreWord(pool.flags, service.flags);
   StoreWord(pool.scheduler, static_cast<xlvs_scheduler>(service.scheduler));
   // Packets may be picking: their picks are not lost.
   xlvs_position position = LoadWord(pool.position);
@@ -299,7 +380,9 @@ absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
               : MovedPosition(service.scheduler, position, present, wanted))) {
   }
   StoreWord(pool.list, new_list);
-  if (old_list.count > 0) chunks_->Free(old_list.first_chunk);
+  if (old_list.count > 0)
+    for (ChunkAllocator& room : rooms_)
+      if (room.Has(old_list.first_chunk)) room.Free(old_list.first_chunk);
   return absl::OkStatus();
 }
 
@@ -313,7 +396,8 @@ absl::Status MapDirector::AddService(const Service& service) {
   XLVS_RETURN_IF_ERROR(locals_.Add(service.key.vaddr, XLVS_LOCAL_virtual));
   ServiceState state = {.id = id,
                         .scheduler = service.scheduler,
-                        .flags = 0,
+                        .flags = service.sched_flags,
+                        .is_v4 = service.key.vaddr.is_v4(),
                         .dests = {},
                         .removed = {}};
   pools_[id] = {};
@@ -321,7 +405,7 @@ absl::Status MapDirector::AddService(const Service& service) {
   const xlvs_service raw = {
       .id = id,
       .scheduler = static_cast<xlvs_scheduler>(service.scheduler),
-      .flags = 0,
+      .flags = service.sched_flags,
       .pad0 = 0};
   if (auto status = services_map_.Insert(RawKey(service.key), raw);
       !status.ok()) {
@@ -337,16 +421,29 @@ absl::Status MapDirector::AddService(const Service& service) {
 absl::Status MapDirector::EditService(const Service& service) {
   ServiceState* state = Find(service.key);
   if (state == nullptr) return absl::NotFoundError("no such service");
-  if (state->scheduler == service.scheduler) return absl::OkStatus();
+  const bool restart = state->scheduler != service.scheduler;
+  if (!restart && state->flags == service.sched_flags) return absl::OkStatus();
   const Change change(*this);
-  const xlvs_service raw = {
-      .id = state->id,
-      .scheduler = static_cast<xlvs_scheduler>(service.scheduler),
-      .flags = state->flags,
-      .pad0 = 0};
-  XLVS_RETURN_IF_ERROR(services_map_.Replace(RawKey(service.key), raw));
-  state->scheduler = service.scheduler;
-  return PublishList(*state, /*restart=*/true);
+  const auto raw = [state] {
+    return xlvs_service{
+        .id = state->id,
+        .scheduler = static_cast<xlvs_scheduler>(state->scheduler),
+        .flags = state->flags,
+        .pad0 = 0};
+  };
+  const Scheduler old_scheduler =
+      std::exchange(state->scheduler, service.scheduler);
+  const uint32_t old_flags = std::exchange(state->flags, service.sched_flags);
+  auto status = services_map_.Replace(RawKey(service.key), raw());
+  if (status.ok() && restart) status = PublishList(*state, restart);
+  if (status.ok()) {
+    StoreWord(pools_[state->id].flags, state->flags);
+    return absl::OkStatus();
+  }
+  state->scheduler = old_scheduler;
+  state->flags = old_flags;
+  (void)services_map_.Replace(RawKey(service.key), raw());
+  return status;
 }
 
 absl::Status MapDirector::DeleteService(const ServiceKey& key) {
@@ -431,6 +528,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   xlvs_dest& record = dests_[id];
   record.service = service->id;
   record.weight = dest.weight;
+  record.last_weight = dest.weight;
   record.order = control_[0].next_order++;
   Configure(record, dest, route);
   StoreWord(record.state, XLVS_DEST_available);
@@ -491,10 +589,12 @@ absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
   ServiceState* service = Find(key);
   const Change change(*this);
   xlvs_dest& record = dests_[id];
-  const uint32_t old_weight = record.weight;
-  record.weight = dest.weight;
+  const uint32_t old_weight = std::exchange(record.weight, dest.weight);
+  const uint32_t old_last_weight = record.last_weight;
+  if (dest.weight != 0) record.last_weight = dest.weight;
   if (auto status = PublishList(*service, /*restart=*/false); !status.ok()) {
     record.weight = old_weight;
+    record.last_weight = old_last_weight;
     return status;
   }
   Configure(record, dest, route);

@@ -69,6 +69,7 @@ class MapDirector : public Director {
     uint32_t id = 0;
     Scheduler scheduler = Scheduler::kWlc;
     uint32_t flags = 0;
+    bool is_v4 = true;
     std::vector<uint32_t> dests;    // ids, available, newest first
     std::vector<uint32_t> removed;  // ids, still in the trash
   };
@@ -100,6 +101,10 @@ class MapDirector : public Director {
 
   // What the service's list should be, and what it is.
   std::vector<xlvs_slot> WantedList(const ServiceState& service) const;
+  // The same as the scheduler reads it: the list, or its table.
+  // INVALID_ARGUMENT: more dests than slots.
+  absl::StatusOr<std::vector<xlvs_slot>> Compiled(
+      const ServiceState& service, const std::vector<xlvs_slot>& list) const;
   std::vector<xlvs_slot> PresentList(const xlvs_pool& pool) const;
   // Writes the wanted list and switches to it. `restart`: the scheduler begins
   // anew.
@@ -141,7 +146,7 @@ class MapDirector : public Director {
   Mapped<xlvs_bucket> buckets_;
   UniqueFd counters_fd_;
   Locals locals_;
-  std::unique_ptr<ChunkAllocator> chunks_;
+  std::vector<ChunkAllocator> rooms_;  // by enum xlvs_room
 
   absl::flat_hash_map<ServiceKey, ServiceState> services_;
   // Available and removed ones.

@@ -124,7 +124,9 @@ absl::StatusOr<TableInfo> MapDirector::Table() {
 
 ServiceView MapDirector::View(const ServiceKey& key,
                               const ServiceState& state) const {
-  ServiceView view = {.service = {.key = key, .scheduler = state.scheduler},
+  ServiceView view = {.service = {.key = key,
+                                  .scheduler = state.scheduler,
+                                  .sched_flags = state.flags},
                       .dests = {},
                       .counters = Gone(pools_[state.id]),
                       .rates = {}};

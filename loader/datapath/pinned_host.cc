@@ -210,6 +210,10 @@ absl::Status PinnedHost::EnsureInstance(const AttachOptions& options) {
       CheckSize("--services", options.services, meta.services));
   XLVS_RETURN_IF_ERROR(CheckSize("--dests", options.dests, meta.dests));
   XLVS_RETURN_IF_ERROR(
+      CheckSize("--sh-tables", options.hash_tables, meta.hash_tables));
+  XLVS_RETURN_IF_ERROR(
+      CheckSize("--mh-tables", options.maglev_tables, meta.maglev_tables));
+  XLVS_RETURN_IF_ERROR(
       CheckSize("--count-batch", options.count_batch, meta.config.count_batch));
   XLVS_ASSIGN_OR_RETURN(const bool here, IsHere(meta));
   if (!here)

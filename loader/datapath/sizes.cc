@@ -16,9 +16,12 @@ namespace {
 constexpr uint32_t kDefaultConns = 1'000'000;
 constexpr uint32_t kDefaultServices = 4'096;
 constexpr uint32_t kDefaultDests = 16'384;
+constexpr uint32_t kDefaultHashTables = 1'024;  // 2 KiB each
+constexpr uint32_t kDefaultMaglevTables = 64;   // 32 KiB each
 constexpr uint32_t kMaxConns = 500'000'000;
 constexpr uint32_t kMaxServices = 1'000'000;
 constexpr uint32_t kMaxDests = 1'000'000;
+constexpr uint32_t kMaxMaglevTables = 65'536;
 // With few CPUs exact counts cost next to nothing; with many, every connection
 // would pull the same cache lines around.
 constexpr uint32_t kExactCountsCpus = 8;
@@ -52,14 +55,23 @@ absl::StatusOr<Sizes> ComputeSizes(const AttachOptions& options,
                                               kDefaultServices, kMaxServices));
   XLVS_ASSIGN_OR_RETURN(
       sizes.dests, OneOf("--dests", options.dests, kDefaultDests, kMaxDests));
+  XLVS_ASSIGN_OR_RETURN(sizes.hash_tables,
+                        OneOf("--sh-tables", options.hash_tables,
+                              kDefaultHashTables, kMaxServices));
+  XLVS_ASSIGN_OR_RETURN(sizes.maglev_tables,
+                        OneOf("--mh-tables", options.maglev_tables,
+                              kDefaultMaglevTables, kMaxMaglevTables));
   XLVS_ASSIGN_OR_RETURN(
       sizes.config.count_batch,
       OneOf("--count-batch", options.count_batch,
             cpus <= kExactCountsCpus ? 1 : kManyCpusBatch, 1024));
   // Every service needs a chunk for its list, and each change writes a new list
-  // before the old one goes: twice what is in use at most.
+  // before the old one goes: twice what is in use at most. Tables are of one
+  // length, so one to spare is enough.
   sizes.slot_chunks =
-      2 * (sizes.dests / XLVS_SLOTS_PER_CHUNK + sizes.services) + 64;
+      2 * (sizes.dests / XLVS_SLOTS_PER_CHUNK + sizes.services) + 64 +
+      (sizes.hash_tables + 1) * XLVS_CHUNKS_PER_HASH_TABLE +
+      (sizes.maglev_tables + 1) * XLVS_CHUNKS_PER_MAGLEV_TABLE;
   sizes.config.buckets = (sizes.conns + XLVS_CONNS_PER_BUCKET_PLANNED - 1) /
                          XLVS_CONNS_PER_BUCKET_PLANNED;
   // At most an eighth full: a stranger's address is recognised by one probe.

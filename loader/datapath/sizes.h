@@ -16,6 +16,8 @@ struct Sizes {
   uint32_t conns = 0;  // that surely fit; see XLVS_CONNS_PER_BUCKET_PLANNED
   uint32_t services = 0;
   uint32_t dests = 0;
+  uint32_t hash_tables = 0;    // services with sh or dh
+  uint32_t maglev_tables = 0;  // services with mh
   uint32_t slot_chunks = 0;
   xlvs_config config = {};  // for the programs; hash_key is random
 };

@@ -28,10 +28,12 @@ struct AttachOptions {
   // The sizes are given when the instance is made, by the first attach. 0 = the
   // default, or, for an instance that exists, whatever it has; another value
   // than it has is refused (FAILED_PRECONDITION).
-  uint32_t conns = 0;        // default 1,000,000
-  uint32_t services = 0;     // default 4,096
-  uint32_t dests = 0;        // default 16,384
-  uint32_t count_batch = 0;  // default 1 up to 8 CPUs, 8 above
+  uint32_t conns = 0;          // default 1,000,000
+  uint32_t services = 0;       // default 4,096
+  uint32_t dests = 0;          // default 16,384
+  uint32_t hash_tables = 0;    // services with sh or dh; default 1,024
+  uint32_t maglev_tables = 0;  // services with mh; default 64
+  uint32_t count_batch = 0;    // default 1 up to 8 CPUs, 8 above
 };
 
 struct VlanView {

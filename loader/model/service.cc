@@ -7,8 +7,8 @@
 namespace xlvs {
 namespace {
 
-constexpr std::array<std::pair<absl::string_view, Scheduler>, 9> kSchedulers = {
-    {
+constexpr std::array<std::pair<absl::string_view, Scheduler>, 12> kSchedulers =
+    {{
         {"rr", Scheduler::kRr},
         {"wrr", Scheduler::kWrr},
         {"lc", Scheduler::kLc},
@@ -18,7 +18,21 @@ constexpr std::array<std::pair<absl::string_view, Scheduler>, 9> kSchedulers = {
         {"fo", Scheduler::kFo},
         {"ovf", Scheduler::kOvf},
         {"twos", Scheduler::kTwos},
+        {"sh", Scheduler::kSh},
+        {"dh", Scheduler::kDh},
+        {"mh", Scheduler::kMh},
     }};
+
+// The names of one scheduler's before those of any.
+constexpr SchedFlag kSchedFlags[] = {
+    {"sh-fallback", kSchedFlag1, Scheduler::kSh},
+    {"sh-port", kSchedFlag2, Scheduler::kSh},
+    {"mh-fallback", kSchedFlag1, Scheduler::kMh},
+    {"mh-port", kSchedFlag2, Scheduler::kMh},
+    {"flag-1", kSchedFlag1, std::nullopt},
+    {"flag-2", kSchedFlag2, std::nullopt},
+    {"flag-3", kSchedFlag3, std::nullopt},
+};
 
 constexpr std::array<std::pair<absl::string_view, TunnelType>, 3> kTunnelTypes =
     {{
@@ -57,6 +71,24 @@ std::optional<Scheduler> ParseScheduler(absl::string_view name) {
   for (const auto& [text, scheduler] : kSchedulers)
     if (text == name) return scheduler;
   return std::nullopt;
+}
+
+std::optional<SchedFlag> FindSchedFlag(absl::string_view name) {
+  for (const SchedFlag& flag : kSchedFlags)
+    if (flag.name == name) return flag;
+  return std::nullopt;
+}
+
+std::vector<absl::string_view> SchedFlagNames(const Service& service) {
+  std::vector<absl::string_view> names;
+  uint32_t left = service.sched_flags;
+  for (const SchedFlag& flag : kSchedFlags) {
+    if ((left & flag.value) == 0) continue;
+    if (flag.scheduler && *flag.scheduler != service.scheduler) continue;
+    names.push_back(flag.name);
+    left &= ~flag.value;
+  }
+  return names;
 }
 
 absl::string_view Name(Scheduler scheduler) {

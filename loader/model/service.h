@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "loader/net/ip_addr.h"
@@ -30,11 +31,26 @@ enum class Scheduler : uint32_t {
   kFo = 7,
   kOvf = 8,
   kTwos = 9,
+  kSh = 10,
+  kDh = 11,
+  kMh = 12,
 };
 
 // "rr" <-> kRr. nullopt: not one that this program has.
 std::optional<Scheduler> ParseScheduler(absl::string_view name);
 absl::string_view Name(Scheduler scheduler);
+
+// The flags of a scheduler (-b). Values are those of XLVS_SERVICE_sched_*.
+inline constexpr uint32_t kSchedFlag1 = 0x08;  // sh, mh: fallback
+inline constexpr uint32_t kSchedFlag2 = 0x10;  // sh, mh: port
+inline constexpr uint32_t kSchedFlag3 = 0x20;
+struct SchedFlag {
+  absl::string_view name;
+  uint32_t value = 0;
+  std::optional<Scheduler> scheduler;  // nullopt: any
+};
+// nullopt: no such flag.
+std::optional<SchedFlag> FindSchedFlag(absl::string_view name);
 
 // Values are those of enum xlvs_method in maps/dest.h.
 enum class Method : uint8_t { kMasq = 0, kTunnel = 2, kRoute = 3 };
@@ -73,9 +89,13 @@ struct ServiceKey {
 struct Service {
   ServiceKey key;
   Scheduler scheduler = Scheduler::kWlc;
+  uint32_t sched_flags = 0;  // kSchedFlag*
 
   friend bool operator==(const Service&, const Service&) = default;
 };
+
+// The names of its flags, in the words of its scheduler ("sh-port").
+std::vector<absl::string_view> SchedFlagNames(const Service& service);
 
 struct DestKey {
   IpAddr daddr;

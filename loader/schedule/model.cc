@@ -4,7 +4,18 @@
 #include <algorithm>
 #include <numeric>
 
+#include "loader/schedule/hash_table.h"
+#include "maps/slot_hash.h"
+
 namespace xlvs {
+namespace {
+
+uint32_t Folded(const IpAddr& addr) {
+  const xlvs_addr raw = addr.raw();
+  return xlvs_fold_addr(&raw);
+}
+
+}  // namespace
 
 size_t SchedulerModel::IndexOf(int id) const {
   return std::find_if(nodes_.begin(), nodes_.end(),
@@ -12,7 +23,8 @@ size_t SchedulerModel::IndexOf(int id) const {
          nodes_.begin();
 }
 
-void SchedulerModel::SetScheduler(Scheduler scheduler) {
+void SchedulerModel::SetScheduler(Scheduler scheduler, uint32_t flags) {
+  flags_ = flags;
   if (scheduler == scheduler_ && !nodes_.empty()) return;
   scheduler_ = scheduler;
   cursor_ = kHead;
@@ -20,13 +32,17 @@ void SchedulerModel::SetScheduler(Scheduler scheduler) {
   Changed();
 }
 
-void SchedulerModel::Add(int id, uint32_t weight) {
-  nodes_.insert(nodes_.begin(), Node{.id = id, .weight = weight});
+void SchedulerModel::Add(int id, uint32_t weight, const DestKey& key) {
+  nodes_.insert(
+      nodes_.begin(),
+      Node{.id = id, .weight = weight, .key = key, .last_weight = weight});
   Changed();
 }
 
 void SchedulerModel::Edit(int id, uint32_t weight) {
-  nodes_[IndexOf(id)].weight = weight;
+  Node& node = nodes_[IndexOf(id)];
+  node.weight = weight;
+  if (weight != 0) node.last_weight = weight;
   Changed();
 }
 
@@ -45,6 +61,14 @@ void SchedulerModel::Count(int id, int active, int inactive) {
 }
 
 void SchedulerModel::Changed() {
+  if (scheduler_ == Scheduler::kMh) {
+    std::vector<MaglevDest> dests;
+    for (const Node& node : nodes_)
+      dests.push_back({.folded_addr = Folded(node.key.daddr),
+                       .dport = node.key.dport,
+                       .last_weight = static_cast<uint32_t>(node.last_weight)});
+    maglev_ = MaglevTable(dests);
+  }
   if (scheduler_ != Scheduler::kWrr) return;
   cursor_ = kHead;
   int64_t divisor = 0;
@@ -61,7 +85,7 @@ void SchedulerModel::Changed() {
     current_weight_ = current_weight_ / step_ * step_ + 1;
 }
 
-std::optional<int> SchedulerModel::Pick() {
+std::optional<int> SchedulerModel::Pick(const FirstPacket& packet) {
   switch (scheduler_) {
     case Scheduler::kRr:
       return PickInTurn();
@@ -81,6 +105,10 @@ std::optional<int> SchedulerModel::Pick() {
       return PickHeaviest(/*overflows=*/true);
     case Scheduler::kTwos:
       break;  // Chances()
+    case Scheduler::kSh:
+    case Scheduler::kDh:
+    case Scheduler::kMh:
+      return PickByHash(packet);
   }
   return std::nullopt;
 }
@@ -153,6 +181,43 @@ std::optional<int> SchedulerModel::PickHeaviest(bool overflows) const {
   }
   if (heaviest == nullptr) return std::nullopt;
   return heaviest->id;
+}
+
+const SchedulerModel::Node* SchedulerModel::Owner(uint32_t slot) const {
+  if (scheduler_ == Scheduler::kMh)
+    return maglev_.empty() ? nullptr : &nodes_[maglev_[slot]];
+  while (!nodes_.empty())
+    for (const Node& node : nodes_) {
+      const uint32_t slots =
+          scheduler_ == Scheduler::kDh || node.weight == 0 ? 1 : node.weight;
+      if (slot < slots) return &node;
+      slot -= slots;
+    }
+  return nullptr;
+}
+
+// ip_vs_sh.c, ip_vs_dh.c, ip_vs_mh.c. Of the fallback each offset, from the
+// first slot on, is hashed anew.
+std::optional<int> SchedulerModel::PickByHash(const FirstPacket& packet) const {
+  const bool is_mh = scheduler_ == Scheduler::kMh;
+  const bool is_dh = scheduler_ == Scheduler::kDh;
+  uint32_t key = Folded(is_dh ? packet.vaddr : packet.caddr);
+  if (!is_dh && (flags_ & kSchedFlag2) != 0) key += packet.cport;
+  const uint32_t slots = is_mh ? XLVS_MAGLEV_SLOTS : XLVS_HASH_SLOTS;
+  const auto slot_at = [&](uint32_t offset) {
+    return is_mh ? xlvs_sip13(offset + key, XLVS_MAGLEV_KEY_START) % slots
+                 : (offset + xlvs_hash_slot(key)) % slots;
+  };
+  const uint32_t first = slot_at(0);
+  const Node* owner = Owner(first);
+  if (owner == nullptr) return std::nullopt;
+  if (owner->weight > 0) return owner->id;
+  if (is_dh || (flags_ & kSchedFlag1) == 0) return std::nullopt;
+  for (uint32_t step = 0; step < slots; ++step) {
+    owner = Owner(slot_at((step + first) % slots));
+    if (owner->weight > 0) return owner->id;
+  }
+  return std::nullopt;
 }
 
 // ip_vs_twos.c: all pairs that may be drawn. The number drawn is from 0 to the

@@ -16,21 +16,31 @@
 
 namespace xlvs {
 
+// A first packet, as sh, dh and mh see it.
+struct FirstPacket {
+  IpAddr caddr;
+  uint16_t cport = 0;
+  IpAddr vaddr;
+};
+
 class SchedulerModel {
  public:
-  explicit SchedulerModel(Scheduler scheduler) { SetScheduler(scheduler); }
+  explicit SchedulerModel(Scheduler scheduler, uint32_t flags = 0) {
+    SetScheduler(scheduler, flags);
+  }
 
   // Another scheduler starts anew; the same one goes on.
-  void SetScheduler(Scheduler scheduler);
-  // `id`s are the caller's. A new dest goes to the head of the list.
-  void Add(int id, uint32_t weight);
+  void SetScheduler(Scheduler scheduler, uint32_t flags = 0);
+  // `id`s are the caller's. A new dest goes to the head of the list. `key`: for
+  // mh, which hashes it.
+  void Add(int id, uint32_t weight, const DestKey& key = {});
   void Edit(int id, uint32_t weight);
   void Delete(int id);
   // Connections of a dest, as the schedulers that go by load see them.
   void Count(int id, int active, int inactive);
 
   // The dest for a new connection; nullopt if none is eligible. Not for twos.
-  std::optional<int> Pick();
+  std::optional<int> Pick(const FirstPacket& packet = {});
   // twos: how likely each dest is picked; those with no chance are not there.
   std::map<int, double> Chances() const;
 
@@ -40,6 +50,8 @@ class SchedulerModel {
     int64_t weight;
     int64_t active = 0;
     int64_t inactive = 0;
+    DestKey key = {};
+    int64_t last_weight = 0;  // mh: above 0, or as added
   };
   // The cursor rests on a node's id, or before the head of the list.
   static constexpr int kHead = -1;
@@ -55,9 +67,14 @@ class SchedulerModel {
   std::optional<int> PickShortestDelay() const;
   std::optional<int> PickIdle() const;
   std::optional<int> PickHeaviest(bool overflows) const;
+  std::optional<int> PickByHash(const FirstPacket& packet) const;
+  // The node that owns the slot; sh and dh count it out along the list.
+  const Node* Owner(uint32_t slot) const;
 
   Scheduler scheduler_ = Scheduler::kRr;
-  std::vector<Node> nodes_;  // head first
+  uint32_t flags_ = 0;
+  std::vector<Node> nodes_;       // head first
+  std::vector<uint32_t> maglev_;  // mh: index of the owner by slot
   int cursor_ = kHead;
   int64_t current_weight_ = 0;  // wrr: cw
   int64_t max_weight_ = 0;      // wrr: mw

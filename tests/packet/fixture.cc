@@ -102,18 +102,18 @@ void BlankHash(const Instance& instance, const std::string& pin) {
     bpf_map_delete_elem(fd.get(), key);
 }
 
+DestKey KeyOf(Endpoint dest) {
+  return {.daddr = ToIpAddr(dest.addr), .dport = dest.port};
+}
+
+}  // namespace
+
 IpAddr ToIpAddr(const Addr& addr) {
   if (addr.family == Family::kV4) return IpAddr::FromV4(addr.v4());
   xlvs_addr raw;
   std::copy(addr.byte.begin(), addr.byte.end(), raw.byte);
   return IpAddr(raw);
 }
-
-DestKey KeyOf(Endpoint dest) {
-  return {.daddr = ToIpAddr(dest.addr), .dport = dest.port};
-}
-
-}  // namespace
 
 std::string StepName(xlvs_step step) {
   return kStepNames[std::min<uint32_t>(step, XLVS_STEP_max)];

@@ -74,6 +74,8 @@ constexpr AttachOptions SmallSizes(uint32_t conns = 1000) {
   options.conns = conns;
   options.services = 64;
   options.dests = 64;
+  options.hash_tables = 2;
+  options.maglev_tables = 2;
   options.count_batch = 1;
   return options;
 }
@@ -91,6 +93,9 @@ void Must(const absl::Status& status);
 
 // Runs a command line ("ip link add ..."), which must succeed.
 void MustRun(const std::string& command);
+
+// As the loader has it.
+IpAddr ToIpAddr(const Addr& addr);
 
 class Bench {
  public:

@@ -4,6 +4,7 @@
 // BPF schedulers (through the loader that configures them) against
 // loader/schedule/model, which has the schedulers as IPVS's source has them. A
 // difference in one pick, or in one connection count, fails.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "loader/schedule/hash_table.h"
 #include "loader/schedule/model.h"
 #include "tests/packet/fixture.h"
 #include "tests/packet/packet_case.h"
@@ -26,9 +28,9 @@ constexpr int kHistories = 10'000;
 // a service and clients of its own.
 constexpr int kHistoriesPerReset = 100;
 constexpr Scheduler kSchedulers[] = {
-    Scheduler::kRr,  Scheduler::kWrr, Scheduler::kLc,
-    Scheduler::kWlc, Scheduler::kSed, Scheduler::kNq,
-    Scheduler::kFo,  Scheduler::kOvf, Scheduler::kTwos};
+    Scheduler::kRr,   Scheduler::kWrr, Scheduler::kLc, Scheduler::kWlc,
+    Scheduler::kSed,  Scheduler::kNq,  Scheduler::kFo, Scheduler::kOvf,
+    Scheduler::kTwos, Scheduler::kSh,  Scheduler::kDh, Scheduler::kMh};
 
 Endpoint DestOf(int number) {
   return {V4(192, 0, 2, 1 + number), 8080};
@@ -42,12 +44,16 @@ class History {
         place_(seed % kHistoriesPerReset),
         random_(seed),
         scheduler_(AnyScheduler()),
+        flags_(AnyFlags()),
         udp_(Below(5) == 0),
         weights_(Below(4)),
-        model_(scheduler_),
+        model_(scheduler_, flags_),
         log_(absl::StrCat("seed ", seed, ", ", Name(scheduler_))) {
-    service_ = bench_.AddService(vip_, udp_ ? Protocol::kUdp : Protocol::kTcp,
-                                 scheduler_);
+    service_ = {.vaddr = ToIpAddr(vip_.addr),
+                .vport = vip_.port,
+                .protocol = udp_ ? Protocol::kUdp : Protocol::kTcp};
+    Must(bench_.config().AddService(
+        {.key = service_, .scheduler = scheduler_, .sched_flags = flags_}));
     const uint32_t dests = Below(8) == 0 ? 12 + Below(20) : 1 + Below(8);
     for (uint32_t i = 0; i < dests; ++i) AddDest();
   }
@@ -77,6 +83,11 @@ class History {
 
   Scheduler AnyScheduler() {
     return kSchedulers[Below(std::size(kSchedulers))];
+  }
+
+  uint32_t AnyFlags() {
+    return (Below(2) == 0 ? kSchedFlag1 : 0) |
+           (Below(2) == 0 ? kSchedFlag2 : 0);
   }
 
   uint32_t Weight() {
@@ -127,19 +138,21 @@ class History {
 
   // What the model allows for the next pick: of twos each dest that may be
   // drawn, of the others one. Empty: no dest is usable.
-  std::vector<int> Allowed() {
+  std::vector<int> Allowed(const Endpoint& client) {
     std::vector<int> allowed;
     if (scheduler_ == Scheduler::kTwos)
       for (const auto& [dest, chance] : model_.Chances())
         allowed.push_back(dest);
-    else if (const auto pick = model_.Pick())
+    else if (const auto pick = model_.Pick({.caddr = ToIpAddr(client.addr),
+                                            .cport = client.port,
+                                            .vaddr = service_.vaddr}))
       allowed.push_back(*pick);
     return allowed;
   }
 
   // A first packet: the pick is compared.
   void Open(size_t number) {
-    const std::vector<int> allowed = Allowed();
+    const std::vector<int> allowed = Allowed(Client(number));
     const Outcome outcome = Send(number, kSyn);
     absl::StrAppend(&log_, " +", number);
     if (allowed.empty()) {
@@ -246,7 +259,7 @@ class History {
     DestState& dest = dests_[*number];
     dest.id = bench_.AddDest(service_, DestOf(*number), kHop1, weight);
     dest.available = true;
-    model_.Add(*number, weight);
+    model_.Add(*number, weight, {ToIpAddr(DestOf(*number).addr), 8080});
     // It comes back with its connections.
     model_.Count(*number, dest.active, dest.inactive);
   }
@@ -271,10 +284,11 @@ class History {
 
   void ChangeScheduler() {
     scheduler_ = AnyScheduler();
-    absl::StrAppend(&log_, " ", Name(scheduler_));
+    flags_ = AnyFlags();
+    absl::StrAppend(&log_, " ", Name(scheduler_), "-", flags_);
     Must(bench_.config().EditService(
-        {.key = service_, .scheduler = scheduler_}));
-    model_.SetScheduler(scheduler_);
+        {.key = service_, .scheduler = scheduler_, .sched_flags = flags_}));
+    model_.SetScheduler(scheduler_, flags_);
   }
 
   void CompareCounts() {
@@ -292,6 +306,7 @@ class History {
   Endpoint vip_ = {V4(198, 51, 100, 1 + place_), 80};
   std::mt19937 random_;
   Scheduler scheduler_;
+  uint32_t flags_;  // those that mean nothing to the scheduler, too
   bool udp_;
   uint32_t weights_;  // which kind
   SchedulerModel model_;
@@ -307,6 +322,8 @@ AttachOptions Sizes() {
   options.conns = 20'000;
   options.services = kHistoriesPerReset;
   options.dests = 50 * kHistoriesPerReset;
+  options.hash_tables = kHistoriesPerReset;
+  options.maglev_tables = kHistoriesPerReset;
   options.count_batch = 1;
   return options;
 }
@@ -397,6 +414,156 @@ TEST(PowerOfTwo, DrawsAsOftenAsTheModelSays) {
     drawn.erase(dest);
   }
   EXPECT_TRUE(drawn.empty()) << "a dest without a chance was drawn";
+}
+
+// ---- by hash: slots as the kernel has them
+
+class ByHash : public PacketTest {
+ protected:
+  void Add(Scheduler scheduler, uint32_t flags, Endpoint vip) {
+    vip_ = vip;
+    service_ = {.vaddr = ToIpAddr(vip.addr),
+                .vport = vip.port,
+                .protocol = Protocol::kTcp};
+    Must(bench.config().AddService(
+        {.key = service_, .scheduler = scheduler, .sched_flags = flags}));
+  }
+  // The address that a client's connection goes to, "-" if it is refused.
+  std::string Pick(Endpoint client) {
+    const Frame syn = TcpFrame(client, vip_, kSyn);
+    const Outcome outcome = bench.Run(syn);
+    if (outcome.step != XLVS_STEP_tx_client_to_dest) return "-";
+    const bool v4 = vip_.addr.family == Family::kV4;
+    return absl::StrCat(outcome.out[v4 ? 33 : 53]);
+  }
+  void AddDest(Endpoint dest, uint32_t weight) {
+    bench.AddDest(service_, dest, kHop1, weight);
+  }
+
+  Endpoint vip_;
+  ServiceKey service_;
+};
+
+const Endpoint kVip4 = {V4(198, 51, 100, 1), 80};
+const uint16_t kPort = 1234;
+
+TEST_F(ByHash, ShTakesTheSlotOfTheClientAndWithAFlagOfItsPort) {
+  Add(Scheduler::kSh, 0, kVip4);
+  // List: 3, 2, 1 with weights 3, 2, 1; table 333221 333221 ...
+  AddDest({V4(10, 2, 0, 1), 80}, 1);
+  AddDest({V4(10, 2, 0, 2), 80}, 2);
+  AddDest({V4(10, 2, 0, 3), 80}, 3);
+  EXPECT_EQ(Pick({V4(192, 0, 2, 1), kPort}), "3");      // 50 % 6 = 2
+  EXPECT_EQ(Pick({V4(203, 0, 113, 255), kPort}), "3");  // 55 % 6 = 1
+  EXPECT_EQ(Pick({V4(198, 51, 100, 7), kPort}), "2");   // 171 % 6 = 3
+  Must(bench.config().EditService({.key = service_,
+                                   .scheduler = Scheduler::kSh,
+                                   .sched_flags = kSchedFlag2}));
+  // Another source address ends up elsewhere by its port alone.
+  EXPECT_EQ(Pick({V4(10, 1, 0, 100), kPort}), "1");  // 215 % 6 = 5
+}
+
+TEST_F(ByHash, ShRefusesClientsOfAServerOfWeightZeroUnlessItMayFallBack) {
+  Add(Scheduler::kSh, 0, kVip4);
+  // List: 2, 1; slots 0, 2, 4 ... are 2's.
+  AddDest({V4(10, 2, 0, 1), 80}, 1);
+  AddDest({V4(10, 2, 0, 2), 80}, 1);
+  bench.EditWeight(service_, {V4(10, 2, 0, 2), 80}, 0);
+  EXPECT_EQ(Pick({V4(192, 0, 2, 1), kPort}), "-");     // 50
+  EXPECT_EQ(Pick({V4(198, 51, 100, 7), kPort}), "1");  // 171
+  Must(bench.config().EditService({.key = service_,
+                                   .scheduler = Scheduler::kSh,
+                                   .sched_flags = kSchedFlag1}));
+  EXPECT_EQ(Pick({V4(192, 0, 2, 1), kPort}), "1");
+}
+
+TEST_F(ByHash, DhTakesTheSlotOfTheService) {
+  Add(Scheduler::kDh, kSchedFlag1, kVip4);
+  for (uint8_t i = 1; i <= 3; ++i) AddDest({V4(10, 2, 0, i), 80}, i);
+  const std::string all = Pick({V4(192, 0, 2, 1), kPort});
+  EXPECT_NE(all, "-");
+  EXPECT_EQ(Pick({V4(203, 0, 113, 255), kPort}), all);
+  bench.EditWeight(service_,
+                   {V4(10, 2, 0, static_cast<uint8_t>(std::stoi(all))), 80}, 0);
+  EXPECT_EQ(Pick({V4(10, 1, 0, 100), kPort}), "-");
+}
+
+TEST_F(ByHash, MhTakesTheSlotsThatTheKernelDoesOfV6Clients) {
+  Add(Scheduler::kMh, 0, {V6("2001:db8::80"), 80});
+  const char* dests[] = {"2001:db8:2::11", "2001:db8:2::12", "2001:db8:2::13"};
+  for (const char* dest : dests) AddDest({V6(dest), 8080}, 1);
+  std::vector<MaglevDest> list;
+  for (size_t i = std::size(dests); i-- > 0;)
+    list.push_back(
+        {FoldedDest(*IpAddr::Parse(dests[i]), /*v4_service=*/false), 8080, 1});
+  const std::vector<uint32_t> table = MaglevTable(list);
+  const auto owner = [&](uint32_t slot) {
+    return absl::StrCat(0x13 - table[slot]);
+  };
+  EXPECT_EQ(Pick({V6("2001:db8::1"), kPort}), owner(3457));
+  EXPECT_EQ(Pick({V6("2001:db8:1::100"), kPort}), owner(1261));
+  Must(bench.config().EditService({.key = service_,
+                                   .scheduler = Scheduler::kMh,
+                                   .sched_flags = kSchedFlag2}));
+  EXPECT_EQ(Pick({V6("2001:db8:1::101"), kPort - 1}), owner(3837))
+      << "an address one higher, a port one lower";
+}
+
+TEST_F(ByHash, MhKeepsTheOthersSlotsWhenAServerIsQuiesced) {
+  Add(Scheduler::kMh, 0, kVip4);
+  for (uint8_t i = 1; i <= 3; ++i) AddDest({V4(10, 2, 0, i), 80}, 1);
+  std::map<uint8_t, std::string> before;
+  for (uint8_t i = 1; i < 200; ++i)
+    before[i] = Pick({V4(203, 0, 113, i), 1000});
+  bench.EditWeight(service_, {V4(10, 2, 0, 2), 80}, 0);
+  for (const auto& [client, dest] : before)
+    EXPECT_EQ(Pick({V4(203, 0, 113, client), 1001}), dest == "2" ? "-" : dest);
+}
+
+// SmallSizes() has room for two tables of each kind.
+TEST_F(ByHash, TablesRunOutAndComeBack) {
+  for (const Scheduler scheduler : {Scheduler::kSh, Scheduler::kMh}) {
+    const auto key = [](uint8_t number) {
+      return ServiceKey{.vaddr = ToIpAddr(V4(198, 51, 100, number)),
+                        .vport = 80,
+                        .protocol = Protocol::kTcp};
+    };
+    const Dest dest = {.key = {ToIpAddr(V4(10, 2, 0, 1)), 80},
+                       .method = Method::kMasq,
+                       .weight = 1,
+                       .tunnel = {}};
+    auto& config = bench.config();
+    for (uint8_t i = 1; i <= 3; ++i)
+      Must(config.AddService({.key = key(i), .scheduler = scheduler}));
+    Must(config.AddDest(key(1), dest));
+    Must(config.AddDest(key(2), dest));
+    // A change needs the one to spare, again and again.
+    for (uint32_t weight = 2; weight < 10; ++weight) {
+      Dest edited = dest;
+      edited.weight = weight;
+      Must(config.EditDest(key(2), edited));
+    }
+    // The third would leave no room for changes.
+    const absl::Status refused = config.AddDest(key(3), dest);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(refused.message()),
+                testing::HasSubstr("no room for more than 2 services with"));
+    Must(config.EditDest(key(1), dest));
+    // Nor may it come by another way, and it stays as it is.
+    Must(config.EditService({.key = key(3), .scheduler = Scheduler::kRr}));
+    Must(config.AddDest(key(3), dest));
+    EXPECT_EQ(
+        config.EditService({.key = key(3), .scheduler = scheduler}).code(),
+        absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(Must(config.FindService(key(3))).service.scheduler,
+              Scheduler::kRr);
+    // What another scheduler does not need, or no service, is free.
+    Must(config.EditService({.key = key(1), .scheduler = Scheduler::kWlc}));
+    Must(config.EditService({.key = key(3), .scheduler = scheduler}));
+    Must(config.DeleteService(key(2)));
+    Must(config.EditService({.key = key(1), .scheduler = scheduler}));
+    Must(config.Clear());
+  }
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ TEST(Attach, PassesDevicesModeAndSizes) {
   const Outcome outcome =
       Call(host,
            "xlvs attach eth0 eth1 --mode native --conns 1M --services=64k "
-           "--dests 1000 --count-batch 8");
+           "--dests 1000 --sh-tables 50 --mh-tables 20 --count-batch 8");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out,
             "eth0: attached (native)\n"
@@ -35,6 +35,8 @@ TEST(Attach, PassesDevicesModeAndSizes) {
   EXPECT_EQ(options.conns, 1'000'000u);
   EXPECT_EQ(options.services, 64'000u);
   EXPECT_EQ(options.dests, 1'000u);
+  EXPECT_EQ(options.hash_tables, 50u);
+  EXPECT_EQ(options.maglev_tables, 20u);
   EXPECT_EQ(options.count_batch, 8u);
 }
 

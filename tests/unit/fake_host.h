@@ -30,8 +30,9 @@ inline std::string ToText(const ServiceKey& key) {
 }
 
 inline std::string ToText(const Service& service) {
-  const absl::string_view scheduler = Name(service.scheduler);
-  return absl::StrCat(ToText(service.key), " ", scheduler);
+  std::string flags = absl::StrJoin(SchedFlagNames(service), ",");
+  if (!flags.empty()) flags = " " + flags;
+  return absl::StrCat(ToText(service.key), " ", Name(service.scheduler), flags);
 }
 
 inline std::string ToText(const DestKey& key) {

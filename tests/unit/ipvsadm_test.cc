@@ -103,14 +103,14 @@ TEST(Ipvsadm, GivesAnUnknownSchedulerTheKernelsAnswer) {
 }
 
 TEST(Ipvsadm, KnowsItsSchedulers) {
-  for (const char* name :
-       {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf", "twos"})
+  for (const char* name : {"rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "ovf",
+                           "twos", "sh", "dh", "mh"})
     EXPECT_EQ(Describe(Parse(absl::StrCat("-A -t 1.2.3.4:80 -s ", name))),
               absl::StrCat("add tcp 1.2.3.4:80 ", name));
 }
 
 TEST(Ipvsadm, KnowsSchedulersThatItLacks) {
-  for (const char* name : {"sh", "dh", "mh", "lblc", "lblcr"})
+  for (const char* name : {"lblc", "lblcr"})
     EXPECT_EQ(Describe(Parse(absl::StrCat("-A -t 1.2.3.4:80 -s ", name))),
               absl::StrCat("exit 1: ipvsadm: -s ", name,
                            " is not supported yet; -h names those that are"));

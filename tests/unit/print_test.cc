@@ -21,7 +21,7 @@ IpAddr Addr(absl::string_view text) {
 ServiceView MakeService(Protocol protocol, absl::string_view addr,
                         uint16_t port, Scheduler scheduler = Scheduler::kWlc) {
   ServiceView view;
-  view.service = {{Addr(addr), port, protocol}, scheduler};
+  view.service = {{Addr(addr), port, protocol}, scheduler, 0};
   return view;
 }
 
@@ -207,6 +207,27 @@ TEST(PrintServices, NeverPrintsANegativeCount) {
   PrintServices(services, {}, Numeric(), out);
   EXPECT_THAT(out.str(),
               testing::HasSubstr("Masq    1      0          0         \n"));
+}
+
+TEST(PrintServices, NamesASchedulersFlags) {
+  ServiceView sh = MakeService(Protocol::kUdp, "1.2.3.4", 53, Scheduler::kSh);
+  sh.service.sched_flags = kSchedFlag1 | kSchedFlag2;
+  ServiceView mh = MakeService(Protocol::kTcp, "1.2.3.4", 80, Scheduler::kMh);
+  mh.service.sched_flags = kSchedFlag2;
+  ServiceView wlc = MakeService(Protocol::kTcp, "1.2.3.4", 81);
+  wlc.service.sched_flags = kSchedFlag1 | kSchedFlag3;
+  std::ostringstream list;
+  PrintServices({mh, wlc, sh}, {}, Numeric(), list);
+  EXPECT_THAT(list.str(),
+              testing::EndsWith("TCP  1.2.3.4:80 mh (mh-port)\n"
+                                "TCP  1.2.3.4:81 wlc (flag-1,flag-3)\n"
+                                "UDP  1.2.3.4:53 sh (sh-fallback,sh-port)\n"));
+  std::ostringstream rules;
+  PrintRules({mh, wlc, sh}, Numeric(), rules);
+  EXPECT_EQ(rules.str(),
+            "-A -t 1.2.3.4:80 -s mh -b mh-port\n"
+            "-A -t 1.2.3.4:81 -s wlc -b flag-1,flag-3\n"
+            "-A -u 1.2.3.4:53 -s sh -b sh-fallback,sh-port\n");
 }
 
 TEST(PrintTableLine, SaysHowManyConnsThereIsRoomFor) {

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "loader/datapath/chunks.h"
+#include "loader/schedule/hash_table.h"
 #include "loader/schedule/model.h"
 #include "loader/schedule/sequence.h"
+#include "maps/slot_hash.h"
 
 namespace xlvs {
 namespace {
@@ -149,6 +151,170 @@ TEST(PowerOfTwo, PrefersTheLessLoadedOfTheTwo) {
   EXPECT_TRUE(model.Chances().empty());
 }
 
+// ---- tables of sh, dh and mh
+
+IpAddr Addr(absl::string_view text) {
+  return *IpAddr::Parse(text);
+}
+
+TEST(SlotHash, IsTheKernels) {
+  EXPECT_EQ(xlvs_sip13(0, XLVS_MAGLEV_KEY_START), 0x1d5a77c2u);
+  EXPECT_EQ(xlvs_sip13(1, XLVS_MAGLEV_KEY_START), 0x16ec66b2u);
+  EXPECT_EQ(xlvs_sip13(0, XLVS_MAGLEV_KEY_STEP), 0xf882433fu);
+  const struct {
+    const char* client;
+    uint32_t folded, sh, sh_port_1234, mh, mh_port_1234;
+  } rows[] = {
+      {"192.0.2.1", 0xc0000201, 50, 139, 2891, 3359},
+      {"198.51.100.7", 0xc6336407, 171, 3, 924, 644},
+      {"10.1.0.100", 0x0a010064, 126, 215, 1043, 2913},
+      {"203.0.113.255", 0xcb0071ff, 55, 143, 3743, 2361},
+      {"2001:db8::1", 0x20010db9, 63, 151, 3457, 584},
+      {"2001:db8:1::100", 0x20000cb8, 142, 231, 1261, 3837},
+  };
+  const auto mh = [](uint32_t word) {
+    return xlvs_sip13(word, XLVS_MAGLEV_KEY_START) % XLVS_MAGLEV_SLOTS;
+  };
+  for (const auto& row : rows) {
+    const xlvs_addr addr = Addr(row.client).raw();
+    const uint32_t folded = xlvs_fold_addr(&addr);
+    EXPECT_EQ(folded, row.folded) << row.client;
+    EXPECT_EQ(xlvs_hash_slot(folded), row.sh) << row.client;
+    EXPECT_EQ(xlvs_hash_slot(folded + 1234), row.sh_port_1234) << row.client;
+    EXPECT_EQ(mh(folded), row.mh) << row.client;
+    EXPECT_EQ(mh(folded + 1234), row.mh_port_1234) << row.client;
+  }
+}
+
+std::string Head(const std::vector<uint32_t>& table, size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += static_cast<char>('0' + table[i]);
+  return text;
+}
+
+std::vector<int> Shares(const std::vector<uint32_t>& table, size_t dests) {
+  std::vector<int> shares;
+  for (uint32_t i = 0; i < dests; ++i)
+    shares.push_back(std::count(table.begin(), table.end(), i));
+  return shares;
+}
+
+TEST(SourceHashTable, IsTheKernels) {
+  const auto table = SourceHashTable({3, 2, 1});
+  EXPECT_EQ(Head(table, 12), "000112000112");
+  EXPECT_THAT(Shares(table, 3), testing::ElementsAre(129, 85, 42));
+  EXPECT_TRUE(SourceHashTable({}).empty());
+}
+
+TEST(SourceHashTable, LeavesWeightZeroOneSlot) {
+  const auto table = SourceHashTable({0, 2, 1});
+  EXPECT_EQ(Head(table, 8), "01120112");
+  EXPECT_THAT(Shares(table, 3), testing::ElementsAre(64, 128, 64));
+}
+
+TEST(DestHashTable, GoesRoundTheList) {
+  EXPECT_EQ(Head(DestHashTable(3), 7), "0120120");
+  EXPECT_EQ(DestHashTable(3).size(), 256u);
+}
+
+// In list order.
+std::vector<MaglevDest> MaglevDests(const std::vector<const char*>& addrs,
+                                    uint16_t port,
+                                    const std::vector<uint32_t>& weights) {
+  std::vector<MaglevDest> dests;
+  for (size_t i = 0; i < addrs.size(); ++i) {
+    const bool v4 = Addr(addrs[i]).is_v4();
+    dests.push_back({FoldedDest(Addr(addrs[i]), v4), port, weights[i]});
+  }
+  return dests;
+}
+
+const std::vector<const char*> kMaglevV4 = {"10.2.0.13", "10.2.0.12",
+                                            "10.2.0.11"};
+const std::vector<const char*> kMaglevV6 = {"2001:db8:2::13", "2001:db8:2::12",
+                                            "2001:db8:2::11"};
+
+// As of zlib, of the owners as bytes.
+uint32_t Crc32(const std::vector<uint32_t>& table) {
+  uint32_t crc = ~0u;
+  for (const uint32_t owner : table) {
+    crc ^= owner;
+    for (int bit = 0; bit < 8; ++bit)
+      crc = crc >> 1 ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
+  }
+  return ~crc;
+}
+
+TEST(MaglevTable, StepsAsTheKernelDoes) {
+  const auto steps = [](const std::vector<const char*>& addrs, uint16_t port) {
+    std::vector<std::pair<uint32_t, uint32_t>> pairs;
+    for (const MaglevDest& dest : MaglevDests(addrs, port, {1, 1, 1})) {
+      const MaglevSteps one = MaglevStepsOf(dest);
+      pairs.emplace_back(one.start, one.skip);
+    }
+    return pairs;
+  };
+  using testing::ElementsAre;
+  using testing::Pair;
+  EXPECT_THAT(steps(kMaglevV4, 80),
+              ElementsAre(Pair(2964, 2203), Pair(1266, 965), Pair(1475, 967)));
+  EXPECT_THAT(
+      steps(kMaglevV6, 8080),
+      ElementsAre(Pair(3031, 1672), Pair(3827, 2521), Pair(3962, 1388)));
+}
+
+TEST(MaglevTable, IsTheKernels) {
+  const struct {
+    std::vector<const char*> addrs;
+    uint16_t port;
+    std::vector<uint32_t> weights;
+    std::vector<int> shares;
+    const char* head;
+    uint32_t crc;
+  } rows[] = {
+      {kMaglevV4,
+       80,
+       {1, 1, 1},
+       {1365, 1364, 1364},
+       "112002000221",
+       0x6c7cfa0e},
+      {kMaglevV4, 80, {5, 2, 1}, {2560, 1022, 511}, "110000000021", 0xc2d8bbef},
+      {kMaglevV4, 80, {1000, 1, 1}, {3967, 63, 63}, "1000", 0x93364694},
+      {{"10.2.0.13", "10.2.0.12"},
+       80,
+       {1, 1},
+       {2047, 2046},
+       "110000000101",
+       0xa06cab30},
+      {kMaglevV6,
+       8080,
+       {1, 1, 1},
+       {1365, 1364, 1364},
+       "020122112012",
+       0x6ea08cd4},
+  };
+  for (const auto& row : rows) {
+    const auto table =
+        MaglevTable(MaglevDests(row.addrs, row.port, row.weights));
+    EXPECT_EQ(Shares(table, row.addrs.size()), row.shares);
+    EXPECT_EQ(Head(table, std::string(row.head).size()), row.head);
+    EXPECT_EQ(Crc32(table), row.crc);
+  }
+}
+
+TEST(MaglevTable, HasNoSlotsForServersThatNeverHadAWeight) {
+  EXPECT_TRUE(MaglevTable(MaglevDests(kMaglevV4, 80, {0, 0, 0})).empty());
+  EXPECT_TRUE(MaglevTable({}).empty());
+  const auto table = MaglevTable(MaglevDests(kMaglevV4, 80, {0, 1, 1}));
+  EXPECT_EQ(Shares(table, 3)[0], 0);
+}
+
+TEST(MaglevTable, HashesAnIpv6ServerOfAnIpv4ServiceByItsFirstWord) {
+  EXPECT_EQ(FoldedDest(Addr("2001:db8::1"), /*v4_service=*/true), 0x20010db8u);
+  EXPECT_EQ(FoldedDest(Addr("2001:db8::1"), /*v4_service=*/false), 0x20010db9u);
+  EXPECT_EQ(FoldedDest(Addr("10.1.0.100"), /*v4_service=*/false), 0x0a010064u);
+}
+
 // ---- positions of lists that packets walk
 
 std::vector<xlvs_slot> List(const std::vector<uint32_t>& dests) {
@@ -195,25 +361,40 @@ TEST(Position, OfAWeightedListIsAtTheHeadWithAStepOfTheNewWeights) {
 
 TEST(Chunks, AreReusedOnlyAfterPacketsInFlightAreDone) {
   int waits = 0;
-  ChunkAllocator chunks(8, 0, [&waits] { ++waits; });
-  EXPECT_EQ(*chunks.Allocate(3), 0u);
-  EXPECT_EQ(*chunks.Allocate(3), 3u);
+  ChunkAllocator chunks(
+      0, 8, 8, 0, [&waits] { ++waits; }, "full");
+  EXPECT_EQ(*chunks.Allocate(3, /*replaces=*/false), 0u);
+  EXPECT_EQ(*chunks.Allocate(3, /*replaces=*/false), 3u);
   chunks.Free(0);
-  EXPECT_EQ(*chunks.Allocate(2), 6u);
+  EXPECT_EQ(*chunks.Allocate(2, /*replaces=*/false), 6u);
   EXPECT_EQ(waits, 0);
-  EXPECT_EQ(*chunks.Allocate(3), 0u);
+  EXPECT_EQ(*chunks.Allocate(3, /*replaces=*/false), 0u);
   EXPECT_EQ(waits, 1);
-  EXPECT_EQ(chunks.Allocate(1).status().code(),
+  EXPECT_EQ(chunks.Allocate(1, /*replaces=*/false).status().code(),
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST(Chunks, StayInTheirRoomAndKeepOneRunToSpare) {
+  ChunkAllocator chunks(
+      4, 12, 1, 0, [] {}, "full");
+  EXPECT_EQ(*chunks.Allocate(4, /*replaces=*/false), 4u);
+  EXPECT_EQ(chunks.Allocate(4, /*replaces=*/false).status().message(), "full");
+  EXPECT_EQ(*chunks.Allocate(4, /*replaces=*/true), 8u);
+  chunks.Free(4);
+  EXPECT_EQ(*chunks.Allocate(4, /*replaces=*/true), 4u);
+  EXPECT_TRUE(chunks.Has(4));
+  EXPECT_FALSE(chunks.Has(3));
+  EXPECT_FALSE(chunks.Has(12));
+}
+
 TEST(Chunks, FindsTheGapBetweenRunsThatPoolsPointTo) {
-  ChunkAllocator chunks(10, 4, [] {});
+  ChunkAllocator chunks(
+      0, 10, 8, 4, [] {}, "full");
   chunks.Reserve(2, 3);
   chunks.Reserve(6, 2);
-  EXPECT_EQ(*chunks.Allocate(2), 8u);
-  EXPECT_EQ(*chunks.Allocate(2), 0u);
-  EXPECT_EQ(*chunks.Allocate(1), 5u);
+  EXPECT_EQ(*chunks.Allocate(2, /*replaces=*/false), 8u);
+  EXPECT_EQ(*chunks.Allocate(2, /*replaces=*/false), 0u);
+  EXPECT_EQ(*chunks.Allocate(1, /*replaces=*/false), 5u);
 }
 
 }  // namespace
