@@ -12,8 +12,7 @@
 
 #define XLVS_COST_OF_ACTIVE 256 /* lc, wlc, twos; an inactive one costs 1 */
 
-/* What a dest costs. Numbers and masks rather than conditions: the verifier
- * follows every condition of every slot both ways. */
+/* What a dest costs; a constant of each scheduler's own copy of the loop. */
 struct xlvs_load_rule {
   __u16 per_active;
   __u8 per_inactive;
@@ -26,7 +25,6 @@ struct xlvs_load_rule {
 
 struct xlvs_load_search {
   struct xlvs_list list;
-  struct xlvs_load_rule rule;
   __u32 best;
   __u32 best_weight;
   __s64 best_cost;
@@ -48,61 +46,6 @@ static __always_inline struct xlvs_load xlvs_load_seen(__u32 dest) {
     }
   }
   return seen;
-}
-
-/* The rule is read anew for each slot: it would not stay in registers, and
- * the stack has no room for it twice. */
-static __always_inline __s64
-xlvs_cost(const volatile struct xlvs_load_rule* rule, struct xlvs_load load) {
-  const __u32 is_busy = (__u32)-load.active >> 31;
-  return (__s64)load.active * rule->per_active +
-         (__s64)load.inactive * rule->per_inactive + is_busy * rule->busy +
-         rule->fixed;
-}
-
-/* 0: not eligible. */
-static __always_inline __s64 xlvs_effective_weight(
-    const volatile struct xlvs_load_rule* rule, __u32 weight, __s32 active) {
-  const __s64 is_over = ((__s64)weight - active) >> 63;
-  const __s64 weighted = rule->weighted;
-  return ((weight & weighted) | (1 & ~weighted)) & ~(is_over & rule->overflows);
-}
-
-static long xlvs_load_search_chunk(__u32 step, void* context) {
-  struct xlvs_load_search* search = context;
-  const __u32 chunk = search->list.first_chunk + step;
-  const struct xlvs_slots* slots = bpf_map_lookup_elem(&xlvs_slots, &chunk);
-  if (!slots) return 1;
-  for (__u32 i = 0; i < XLVS_SLOTS_PER_CHUNK; i++) {
-    const struct xlvs_slot* slot = &slots->slot[i];
-    if (step * XLVS_SLOTS_PER_CHUNK + i >= search->list.count) return 1;
-    if (!slot->weight) continue;
-    const struct xlvs_load load = xlvs_load_seen(slot->dest);
-    const __s64 weight =
-        xlvs_effective_weight(&search->rule, slot->weight, load.active);
-    const __s64 cost = xlvs_cost(&search->rule, load);
-    if (search->best_cost * weight <= cost * search->best_weight) continue;
-    search->best = slot->dest;
-    search->best_weight = weight;
-    search->best_cost = cost;
-  }
-  return search->best_cost <= 0; /* nothing costs less */
-}
-
-/* The dest of least cost, 0 if none is eligible. */
-static __always_inline __u32 xlvs_pick_by_load(const struct xlvs_pool* pool,
-                                               struct xlvs_load_rule rule) {
-  union {
-    struct xlvs_list list;
-    __u64 word;
-  } list = {.word = *(volatile __u64*)&pool->list};
-  if (!list.list.count) return 0;
-  /* Whatever has a weight is better than this. */
-  struct xlvs_load_search search = {
-      .list = list.list, .rule = rule, .best_cost = 1, .best_weight = 0};
-  bpf_loop(list.list.count / XLVS_SLOTS_PER_CHUNK + 1, xlvs_load_search_chunk,
-           &search, 0);
-  return search.best;
 }
 
 /* Each row of schedule.h that ends here. */
@@ -132,5 +75,83 @@ static __always_inline struct xlvs_load_rule xlvs_load_rule_of(
       return rule;
   }
 }
+
+/* Masks, for the verifier follows every condition of every slot both ways. */
+static __always_inline __s64 xlvs_cost(struct xlvs_load_rule rule,
+                                       struct xlvs_load load) {
+  const __u32 is_busy = (__u32)-load.active >> 31;
+  return (__s64)load.active * rule.per_active +
+         (__s64)load.inactive * rule.per_inactive + is_busy * rule.busy +
+         rule.fixed;
+}
+
+/* 0: not eligible. */
+static __always_inline __s64 xlvs_effective_weight(struct xlvs_load_rule rule,
+                                                   __u32 weight, __s32 active) {
+  const __s64 is_over = ((__s64)weight - active) >> 63;
+  const __s64 weighted = rule.weighted;
+  return ((weight & weighted) | (1 & ~weighted)) & ~(is_over & rule.overflows);
+}
+
+static __always_inline long xlvs_load_search_chunk(
+    __u32 step, struct xlvs_load_search* search, struct xlvs_load_rule rule) {
+  const __u32 chunk = search->list.first_chunk + step;
+  const struct xlvs_slots* slots = bpf_map_lookup_elem(&xlvs_slots, &chunk);
+  if (!slots) return 1;
+  for (__u32 i = 0; i < XLVS_SLOTS_PER_CHUNK; i++) {
+    const struct xlvs_slot* slot = &slots->slot[i];
+    if (step * XLVS_SLOTS_PER_CHUNK + i >= search->list.count) return 1;
+    if (!slot->weight) continue;
+    const struct xlvs_load load = xlvs_load_seen(slot->dest);
+    const __s64 weight = xlvs_effective_weight(rule, slot->weight, load.active);
+    const __s64 cost = xlvs_cost(rule, load);
+    if (search->best_cost * weight <= cost * search->best_weight) continue;
+    search->best = slot->dest;
+    search->best_weight = weight;
+    search->best_cost = cost;
+  }
+  return search->best_cost <= 0; /* nothing costs less */
+}
+
+static __always_inline struct xlvs_load_search xlvs_load_search_on(
+    const struct xlvs_pool* pool) {
+  union {
+    struct xlvs_list list;
+    __u64 word;
+  } list = {.word = *(volatile __u64*)&pool->list};
+  /* Whatever has a weight is better than this. */
+  struct xlvs_load_search search = {
+      .list = list.list, .best_cost = 1, .best_weight = 0};
+  return search;
+}
+
+static __always_inline __u32
+xlvs_load_search_steps(const struct xlvs_load_search* search) {
+  return search->list.count / XLVS_SLOTS_PER_CHUNK + 1;
+}
+
+/* The dest of least cost, 0 if none is eligible. The mark after the loop keeps
+ * the compiler from making one call of the schedulers' six: with a callback
+ * that the kernel does not know beforehand it inlines no bpf_loop, 1 us for a
+ * list of 1,000. */
+#define XLVS_PICK_BY_LOAD(name)                                          \
+  static long xlvs_search_chunk_##name(__u32 step, void* context) {      \
+    return xlvs_load_search_chunk(step, context,                         \
+                                  xlvs_load_rule_of(XLVS_SCHED_##name)); \
+  }                                                                      \
+  static __always_inline __u32 xlvs_pick_##name(                         \
+      const struct xlvs_pool* pool) {                                    \
+    struct xlvs_load_search search = xlvs_load_search_on(pool);          \
+    bpf_loop(xlvs_load_search_steps(&search), xlvs_search_chunk_##name,  \
+             &search, 0);                                                \
+    asm volatile("" ::"i"(XLVS_SCHED_##name));                           \
+    return search.best;                                                  \
+  }
+XLVS_PICK_BY_LOAD(lc)
+XLVS_PICK_BY_LOAD(wlc)
+XLVS_PICK_BY_LOAD(sed)
+XLVS_PICK_BY_LOAD(nq)
+XLVS_PICK_BY_LOAD(fo)
+XLVS_PICK_BY_LOAD(ovf)
 
 #endif

@@ -22,12 +22,17 @@ __noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
     case XLVS_SCHED_wrr:
       return xlvs_pick_by_sequence(pool, true);
     case XLVS_SCHED_lc:
+      return xlvs_pick_lc(pool);
     case XLVS_SCHED_wlc:
+      return xlvs_pick_wlc(pool);
     case XLVS_SCHED_sed:
+      return xlvs_pick_sed(pool);
     case XLVS_SCHED_nq:
+      return xlvs_pick_nq(pool);
     case XLVS_SCHED_fo:
+      return xlvs_pick_fo(pool);
     case XLVS_SCHED_ovf:
-      return xlvs_pick_by_load(pool, xlvs_load_rule_of(scheduler));
+      return xlvs_pick_ovf(pool);
     case XLVS_SCHED_twos:
       return xlvs_pick_by_draw(pool);
     case XLVS_SCHED_sh:
