@@ -17,6 +17,7 @@
 #include "maps/dest.h"
 #include "maps/fragment.h"
 #include "maps/local.h"
+#include "maps/mark.h"
 #include "maps/nexthop.h"
 #include "maps/pool.h"
 #include "maps/rate.h"
@@ -169,6 +170,47 @@ struct {
   __type(value, struct xlvs_link);
   __uint(max_entries, XLVS_LINKS);
 } xlvs_links SEC(".maps");
+
+/* The CLI writes; first packets read. Full: the command is refused. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct xlvs_mark);
+  __uint(max_entries, XLVS_MARKS);
+} xlvs_marks SEC(".maps");
+
+/* The CLI writes; packets to nobody we know read, if there are entries. */
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct xlvs_wide_key);
+  __type(value, __u32);
+  __uint(max_entries, XLVS_MARKS);
+} xlvs_wide SEC(".maps");
+
+/* Packets and the timer write and read, the CLI reads. Full: new connections
+ * are refused. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __type(key, __u32);
+  __type(value, struct xlvs_vaddr_bucket);
+  __uint(max_entries, XLVS_VADDR_BUCKETS);
+} xlvs_vaddrs SEC(".maps");
+
+/* How many connections are embryonic in all, and how many first packets there
+ * were since one was dropped in defence. Packets and the timer write. */
+struct xlvs_flood {
+  __s32 embryonic;
+  __u32 first_packets;
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct xlvs_flood);
+  __uint(max_entries, 1);
+} xlvs_flood SEC(".maps");
 
 /* The CLI writes, every packet reads. */
 struct {

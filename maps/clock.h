@@ -19,9 +19,13 @@ struct xlvs_clock {
   __u64 sweeps;         /* whole passes over the table since attach */
   __u64 timer_runs;
   __u32 estimate_position; /* next dest that the rate estimator looks at */
-  __u32 pad0;
+  /* What the defence modes are at, by the settings and how full the table is
+   * (config.h; ip_vs_ctl.c, update_defense_level). */
+  __u32 secure_tcp; /* 1: TCP goes by the other table of states */
+  __u32 drop_rate;  /* of this many first packets one is dropped; 0 = off */
+  __u32 conns;      /* in the table, a tick ago */
 };
-XLVS_ASSERT_SIZE(struct xlvs_clock, 32);
+XLVS_ASSERT_SIZE(struct xlvs_clock, 40);
 XLVS_ASSERT_NO_PADDING(struct xlvs_clock);
 
 #endif

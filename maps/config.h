@@ -14,6 +14,7 @@
 #include "maps/conn.h"
 #include "maps/hash.h"
 #include "maps/pool.h"
+#include "maps/setting.h"
 
 struct xlvs_config {
   __u32 buckets;       /* entries of xlvs_conns and xlvs_heads */
@@ -59,6 +60,14 @@ struct xlvs_control {
   __u32 next_chunk[XLVS_ROOMS];
   enum xlvs_handover_level handover;
   __u32 timeout_ticks[XLVS_CONN_STATE_SLOTS]; /* by enum xlvs_conn_state */
+  struct xlvs_settings set;
+  __u32 marks;        /* rules in xlvs_marks */
+  __u32 wide_marks;   /* networks in xlvs_wide: not in xlvs_locals one by one */
+  __u32 ftp_services; /* TCP services at port 21 */
+  /* Connections of removed dests are ended until the timer has gone over the
+   * table this often (clock.h, sweeps): expire_nodest_conn. */
+  __u32 flush_until_sweep;
+  __u32 pad0;
   /* What deleted services had counted: the totals of --stats. */
   __u64 gone_conns;
   __u64 gone_in_packets;
@@ -66,7 +75,7 @@ struct xlvs_control {
   __u64 gone_in_bytes;
   __u64 gone_out_bytes;
 };
-XLVS_ASSERT_SIZE(struct xlvs_control, 200);
+XLVS_ASSERT_SIZE(struct xlvs_control, 288);
 XLVS_ASSERT_NO_PADDING(struct xlvs_control);
 
 #endif

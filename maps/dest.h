@@ -51,6 +51,11 @@ enum xlvs_tunnel_type {
 
 /* The address is one of the director's own: packets go up to its stack. */
 #define XLVS_DEST_local 0x01U
+/* Packets keep their port: the service is for any port, or the dest has none
+ * (ip_vs_core.c, ip_vs_sched_persist, ip_vs_schedule). */
+#define XLVS_DEST_keeps_port 0x02U
+/* It has thresholds. */
+#define XLVS_DEST_limited 0x04U
 
 struct xlvs_dest {
   struct xlvs_addr daddr;
@@ -80,7 +85,14 @@ struct xlvs_dest {
   __u64 zero_out_packets;
   __u64 zero_in_bytes;
   __u64 zero_out_bytes;
-  __u8 pad2[64];
+  /* -x and -y: at `upper` connections it gets no more, until they are fewer
+   * than `lower`, or three quarters of `upper` (ip_vs_dest_totalconns). 0 =
+   * none. */
+  __u32 upper;
+  __u32 lower;
+  __u32 overloaded; /* 1: so it is; packets and the timer write it */
+  __u32 fwmark;     /* of its service; 0 = none */
+  __u8 pad2[48];
 };
 XLVS_ASSERT_SIZE(struct xlvs_dest, 256);
 XLVS_ASSERT_NO_PADDING(struct xlvs_dest);
@@ -95,7 +107,8 @@ struct xlvs_counters {
   __s32 inactive;
   __s32 untold_active;
   __s32 untold_inactive;
-  __u64 pad0;
+  __s32 persistent; /* templates */
+  __s32 embryonic;  /* of `active`: SYN_RECV */
 };
 XLVS_ASSERT_SIZE(struct xlvs_counters, 64);
 XLVS_ASSERT_NO_PADDING(struct xlvs_counters);

@@ -67,6 +67,13 @@ struct xlvs_pool {
   __u32 threshold_step; /* wrr: IPVS's di = gcd of the weights */
   enum xlvs_scheduler scheduler;
   __u32 flags; /* XLVS_SERVICE_* */
+  /* Persistence: clients alike under the mask go to one dest (IPv4: the mask's
+   * upper 96 bits are ones), until this long after the last new connection. */
+  struct xlvs_addr persist_mask;
+  __u32 persist_ticks;
+  __u32 vport;     /* of the service, host order */
+  __s32 embryonic; /* SYN_RECV connections; packets and the timer add */
+  __u32 limited;   /* 1: dests of it have thresholds */
   /* What dests that are gone had counted for this service: loader only. */
   __u64 gone_conns;
   __u64 gone_in_packets;
@@ -74,7 +81,7 @@ struct xlvs_pool {
   __u64 gone_in_bytes;
   __u64 gone_out_bytes;
 };
-XLVS_ASSERT_SIZE(struct xlvs_pool, 72);
+XLVS_ASSERT_SIZE(struct xlvs_pool, 104);
 XLVS_ASSERT_NO_PADDING(struct xlvs_pool);
 
 #endif

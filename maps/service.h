@@ -23,14 +23,18 @@ enum xlvs_scheduler {
   XLVS_SCHED_sh = 10,
   XLVS_SCHED_dh = 11,
   XLVS_SCHED_mh = 12,
+  XLVS_SCHED_lblc = 13,
+  XLVS_SCHED_lblcr = 14,
 };
 
+/* A service by mark has fwmark; then vaddr is 0.0.0.0 or ::, for its family,
+ * vport and l4_proto are 0. */
 struct xlvs_service_key {
   struct xlvs_addr vaddr;
   __u16 vport;   /* host order; 0 = any port */
   __u8 l4_proto; /* IPPROTO_* */
   __u8 pad0;
-  __u32 pad1;
+  __u32 fwmark;
 };
 XLVS_ASSERT_SIZE(struct xlvs_service_key, 24);
 XLVS_ASSERT_NO_PADDING(struct xlvs_service_key);
@@ -46,7 +50,7 @@ XLVS_ASSERT_NO_PADDING(struct xlvs_service_key);
 struct xlvs_service {
   __u32 id; /* index into xlvs_pools; 0 is never assigned */
   enum xlvs_scheduler scheduler;
-  __u32 flags;
+  __u32 flags; /* XLVS_SERVICE_* */
   __u32 pad0;
 };
 XLVS_ASSERT_SIZE(struct xlvs_service, 16);

@@ -51,6 +51,8 @@
   X(pass_route, PASS, "kernel sends it: other device")                         \
   X(pass_reply_ttl, PASS, "reply's TTL ends here, kernel answers")             \
   X(pass_reply_route, PASS, "kernel routes the reply (no way to the client)")  \
+  X(pass_cache_bypass, PASS,                                                   \
+    "by mark, no server usable: goes on (cache_bypass)")                       \
   X(pass_too_big, PASS, "too big for the way, kernel fragments or answers")    \
   X(drop_v4_mapped, DROP, "IPv6 with a v4-mapped address")                     \
   X(drop_ip_checksum, DROP, "new connection, IPv4 header checksum wrong")      \
@@ -58,6 +60,9 @@
   X(drop_dest_removed, DROP, "its real server was removed")                    \
   X(drop_table_full, DROP, "connection table full")                            \
   X(drop_table_busy, DROP, "lost the race for a slot too often")               \
+  X(drop_embryonic, DROP, "too many SYN_RECV connections, none here to go")    \
+  X(drop_defence, DROP, "first packet, dropped in defence (drop_packet)")      \
+  X(drop_vaddrs_full, DROP, "by mark, too many virtual addresses in use")      \
   X(drop_icmp_rate, DROP, "would be answered, but too many were")              \
   X(drop_icmp_failed, DROP, "would be answered, but may not or can't be")      \
   X(drop_neighbour, DROP,                                                      \

@@ -27,7 +27,7 @@ static __always_inline enum xlvs_method xlvs_method_of(union xlvs_life life) {
  * ip_vs_sched_persist). */
 static __always_inline __u16 xlvs_dport(const struct xlvs_dest* dest,
                                         __u16 vport) {
-  return dest->vport && dest->dport ? dest->dport : vport;
+  return dest->flags & XLVS_DEST_keeps_port ? vport : dest->dport;
 }
 
 #endif

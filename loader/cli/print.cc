@@ -23,6 +23,8 @@ std::string ProtocolName(Protocol protocol) {
 
 absl::string_view ServiceOption(Protocol protocol) {
   switch (protocol) {
+    case Protocol::kIp:
+      return "-f";
     case Protocol::kTcp:
       return "-t";
     case Protocol::kUdp:

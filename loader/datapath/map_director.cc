@@ -43,7 +43,7 @@ xlvs_service_key RawKey(const ServiceKey& key) {
           .vport = key.vport,
           .l4_proto = static_cast<uint8_t>(key.protocol),
           .pad0 = 0,
-          .pad1 = 0};
+          .fwmark = key.fwmark};
 }
 
 }  // namespace
@@ -573,7 +573,10 @@ void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
 void MapDirector::Configure(xlvs_dest& record, const Dest& dest,
                             const Route& route) {
   const bool local = route.type == RouteType::kLocal;
-  StoreWord(record.flags, static_cast<uint8_t>(local ? XLVS_DEST_local : 0));
+  const bool keeps_port = record.vport == 0 || record.dport == 0;
+  StoreWord(record.flags,
+            static_cast<uint8_t>((local ? XLVS_DEST_local : 0) |
+                                 (keeps_port ? XLVS_DEST_keeps_port : 0)));
   StoreHalves(record.tunnel_saddr, route.source.raw());
   const TunnelWord tunnel = {
       .port = dest.tunnel.port,

@@ -52,6 +52,12 @@ class MapDirector : public Director {
   absl::Status DeleteDest(const ServiceKey& key, const DestKey& dest) override;
   absl::Status Zero(const std::optional<ServiceKey>& key) override;
   absl::Status SetTimeouts(const Timeouts& timeouts) override;
+  absl::Status AddMark(const MarkRule& rule) override;
+  absl::Status DeleteMark(const MarkRule& rule) override;
+  absl::Status ClearMarks(std::optional<uint32_t> fwmark) override;
+  absl::StatusOr<std::vector<MarkRule>> Marks() override;
+  absl::Status Set(absl::string_view name, uint32_t value) override;
+  absl::StatusOr<std::vector<SettingView>> Settings() override;
   absl::StatusOr<TableInfo> Table() override;
   absl::StatusOr<Timeouts> GetTimeouts() override;
   absl::StatusOr<std::vector<ServiceView>> Services() override;

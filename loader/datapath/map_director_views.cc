@@ -17,7 +17,9 @@ constexpr const char* kStateNames[XLVS_CONN_STATE_SLOTS] = {
     // SCTP's, from XLVS_CONN_sctp_none.
     "NONE", "INIT1", "INIT", "C-SENT", "C-REPLIED", "C-WAIT", "COOKIE",
     "C-ECHOED", "ESTABLISHED", "S-SENT", "S-RECEIVED", "S-ACK-SENT", "REJECTED",
-    "CLOSED"};
+    "CLOSED",
+    // Of templates.
+    "NONE", "ASSURED"};
 
 Tunnel TunnelOf(const xlvs_dest& dest) {
   return {.type = static_cast<TunnelType>(dest.tunnel_type),
@@ -116,6 +118,27 @@ absl::StatusOr<Timeouts> MapDirector::GetTimeouts() {
                   .udp_s = seconds(XLVS_CONN_udp)};
 }
 
+// ---- marks and settings
+
+absl::Status MapDirector::AddMark(const MarkRule&) {
+  return absl::UnimplementedError("not supported yet");
+}
+absl::Status MapDirector::DeleteMark(const MarkRule&) {
+  return absl::UnimplementedError("not supported yet");
+}
+absl::Status MapDirector::ClearMarks(std::optional<uint32_t>) {
+  return absl::UnimplementedError("not supported yet");
+}
+absl::StatusOr<std::vector<MarkRule>> MapDirector::Marks() {
+  return absl::UnimplementedError("not supported yet");
+}
+absl::Status MapDirector::Set(absl::string_view, uint32_t) {
+  return absl::UnimplementedError("not supported yet");
+}
+absl::StatusOr<std::vector<SettingView>> MapDirector::Settings() {
+  return absl::UnimplementedError("not supported yet");
+}
+
 // ---- listing
 
 absl::StatusOr<TableInfo> MapDirector::Table() {
@@ -179,8 +202,9 @@ absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
       if (life.state == XLVS_CONN_free || left <= 0) continue;
       const xlvs_conn_ports ports = LoadWord(conn.ports);
       const IpAddr caddr(conn.caddr);
-      if (ports.dest >= dests_.size()) continue;
-      const xlvs_dest& dest = dests_[ports.dest];
+      const uint32_t dest_id = ports.dest & XLVS_CONN_DEST_MASK;
+      if (dest_id >= dests_.size()) continue;
+      const xlvs_dest& dest = dests_[dest_id];
       views.push_back(
           {.protocol = static_cast<Protocol>(dest.l4_proto),
            .expires_in_s = static_cast<uint32_t>(left) / XLVS_TICKS_PER_SECOND,
@@ -191,7 +215,7 @@ absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
            .vport = ports.vport,
            .daddr = IpAddr(dest.daddr),
            .dport =
-               dest.vport != 0 && dest.dport != 0 ? dest.dport : ports.vport});
+               dest.flags & XLVS_DEST_keeps_port ? ports.vport : dest.dport});
     }
   }
   return views;

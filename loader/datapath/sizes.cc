@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "maps/clock.h"
+#include "maps/conn.h"
 #include "maps/pool.h"
 
 namespace xlvs {
@@ -20,7 +21,7 @@ constexpr uint32_t kDefaultHashTables = 1'024;  // 2 KiB each
 constexpr uint32_t kDefaultMaglevTables = 64;   // 32 KiB each
 constexpr uint32_t kMaxConns = 500'000'000;
 constexpr uint32_t kMaxServices = 1'000'000;
-constexpr uint32_t kMaxDests = 1'000'000;
+constexpr uint32_t kMaxDests = XLVS_CONN_DEST_MASK;
 constexpr uint32_t kMaxMaglevTables = 65'536;
 // With few CPUs exact counts cost next to nothing; with many, every connection
 // would pull the same cache lines around.

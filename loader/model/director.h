@@ -46,8 +46,9 @@ struct DestView {
   Dest dest;
   int64_t active_conns = 0;
   int64_t inactive_conns = 0;
-  Counters counters;  // since the last --zero
-  Counters rates;     // per second; bytes, not bits
+  int64_t persistent_conns = 0;  // templates
+  Counters counters;             // since the last --zero
+  Counters rates;                // per second; bytes, not bits
 };
 
 struct ServiceView {
@@ -73,6 +74,28 @@ struct TableInfo {
   uint32_t conns = 0;  // how many connections the table was made for
 };
 
+// A rule of `xlvs mark`: packets to `network` at these ports have `fwmark`.
+struct MarkRule {
+  uint32_t fwmark = 0;
+  Protocol protocol = Protocol::kIp;  // kIp: TCP, UDP and SCTP
+  IpAddr network;                     // bits behind the prefix are 0
+  uint32_t prefix_bits = 32;          // of 32 or 128
+  uint16_t port_first = 0;            // host order; 0 to 65535: any
+  uint16_t port_last = 65535;
+
+  friend bool operator==(const MarkRule&, const MarkRule&) = default;
+};
+
+// What `xlvs set` shows and changes, see maps/setting.h.
+struct SettingView {
+  absl::string_view name;
+  uint32_t value = 0;
+  uint32_t standard = 0;
+  uint32_t min = 0;
+  uint32_t max = 0;
+  absl::string_view text;
+};
+
 class Director {
  public:
   virtual ~Director() = default;
@@ -91,6 +114,18 @@ class Director {
   // Counters of one service and its dests, or of all, start at 0 again.
   virtual absl::Status Zero(const std::optional<ServiceKey>& key) = 0;
   virtual absl::Status SetTimeouts(const Timeouts& timeouts) = 0;
+
+  // Rules are tried in the order of their adding. ALREADY_EXISTS: the same rule
+  // with the same mark; NOT_FOUND: no such rule.
+  virtual absl::Status AddMark(const MarkRule& rule) = 0;
+  virtual absl::Status DeleteMark(const MarkRule& rule) = 0;
+  // Of one mark, or all.
+  virtual absl::Status ClearMarks(std::optional<uint32_t> fwmark) = 0;
+  virtual absl::StatusOr<std::vector<MarkRule>> Marks() = 0;
+
+  // NOT_FOUND: no such key; OUT_OF_RANGE: not a value for it.
+  virtual absl::Status Set(absl::string_view name, uint32_t value) = 0;
+  virtual absl::StatusOr<std::vector<SettingView>> Settings() = 0;
 
   virtual absl::StatusOr<TableInfo> Table() = 0;
   virtual absl::StatusOr<Timeouts> GetTimeouts() = 0;

@@ -7,8 +7,9 @@
 namespace xlvs {
 namespace {
 
-constexpr std::array<std::pair<absl::string_view, Scheduler>, 12> kSchedulers =
+constexpr std::array<std::pair<absl::string_view, Scheduler>, 13> kSchedulers =
     {{
+        {"none", Scheduler::kNone},
         {"rr", Scheduler::kRr},
         {"wrr", Scheduler::kWrr},
         {"lc", Scheduler::kLc},
@@ -45,6 +46,8 @@ constexpr std::array<std::pair<absl::string_view, TunnelType>, 3> kTunnelTypes =
 
 absl::string_view Name(Protocol protocol) {
   switch (protocol) {
+    case Protocol::kIp:
+      return "ip";
     case Protocol::kTcp:
       return "tcp";
     case Protocol::kUdp:

@@ -16,12 +16,14 @@
 namespace xlvs {
 
 // Values are the IPPROTO_* numbers; services sort by them.
-enum class Protocol : uint8_t { kTcp = 6, kUdp = 17, kSctp = 132 };
-// "tcp", "udp", "sctp": also the name that /etc/services knows.
+enum class Protocol : uint8_t { kIp = 0, kTcp = 6, kUdp = 17, kSctp = 132 };
+// kIp: of a service by mark, whatever it is. "tcp", "udp", "sctp": also the
+// name that /etc/services knows.
 absl::string_view Name(Protocol protocol);
 
 // Values are those of enum xlvs_scheduler in maps/service.h.
 enum class Scheduler : uint32_t {
+  kNone = 0,  // never finds a real server
   kRr = 1,
   kWrr = 2,
   kLc = 3,
@@ -34,6 +36,8 @@ enum class Scheduler : uint32_t {
   kSh = 10,
   kDh = 11,
   kMh = 12,
+  kLblc = 13,
+  kLblcr = 14,
 };
 
 // "rr" <-> kRr. nullopt: not one that this program has.
@@ -74,25 +78,37 @@ struct Tunnel {
   friend bool operator==(const Tunnel&, const Tunnel&) = default;
 };
 
+// By address, port and protocol, or by mark: then vaddr is 0.0.0.0 or ::, which
+// tells the family, vport is 0 and protocol is kIp.
 struct ServiceKey {
   IpAddr vaddr;
   uint16_t vport = 0;  // host order; 0 = any port
   Protocol protocol = Protocol::kTcp;
+  uint32_t fwmark = 0;  // 0 = not by mark
 
   friend bool operator==(const ServiceKey&, const ServiceKey&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const ServiceKey& k) {
-    return H::combine(std::move(h), k.vaddr, k.vport, k.protocol);
+    return H::combine(std::move(h), k.vaddr, k.vport, k.protocol, k.fwmark);
   }
 };
 
 struct Service {
   ServiceKey key;
   Scheduler scheduler = Scheduler::kWlc;
-  uint32_t sched_flags = 0;  // kSchedFlag*
+  uint32_t sched_flags = 0;   // kSchedFlag*
+  bool one_packet = false;    // -o: each datagram for itself
+  uint32_t persistent_s = 0;  // -p: 0 = not persistent
+  // -M, clients alike under it are one. IPv4: bits, host order, 255.255.255.0
+  // is 0xffffff00; IPv6: length of the prefix. FullMask() is a client alone.
+  uint32_t persist_mask = 0xffffffff;
 
   friend bool operator==(const Service&, const Service&) = default;
 };
+
+inline uint32_t FullMask(bool is_v4) {
+  return is_v4 ? 0xffffffff : 128;
+}
 
 // The names of its flags, in the words of its scheduler ("sh-port").
 std::vector<absl::string_view> SchedFlagNames(const Service& service);
@@ -113,6 +129,11 @@ struct Dest {
   Method method = Method::kRoute;
   uint32_t weight = 1;
   Tunnel tunnel;  // of kTunnel
+  // -x and -y: at u_threshold connections it gets no more until they are fewer
+  // than l_threshold, or, if that is 0, three quarters of u_threshold. 0 =
+  // none.
+  uint32_t u_threshold = 0;
+  uint32_t l_threshold = 0;
 
   friend bool operator==(const Dest&, const Dest&) = default;
 };

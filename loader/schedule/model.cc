@@ -103,6 +103,10 @@ std::optional<int> SchedulerModel::Pick(const FirstPacket& packet) {
       return PickHeaviest(/*overflows=*/false);
     case Scheduler::kOvf:
       return PickHeaviest(/*overflows=*/true);
+    case Scheduler::kNone:
+    case Scheduler::kLblc:
+    case Scheduler::kLblcr:
+      break;
     case Scheduler::kTwos:
       break;  // Chances()
     case Scheduler::kSh:

@@ -116,7 +116,7 @@ class FakeDirector : public Director {
       return absl::FailedPreconditionError("no such service");
     if (FindDest(*view, dest.key) != view->dests.end())
       return absl::AlreadyExistsError("dest exists");
-    view->dests.insert(view->dests.begin(), {dest, 0, 0, {}, {}});
+    view->dests.insert(view->dests.begin(), {dest, 0, 0, 0, {}, {}});
     return absl::OkStatus();
   }
 
@@ -165,6 +165,24 @@ class FakeDirector : public Director {
     return absl::OkStatus();
   }
 
+  absl::Status AddMark(const MarkRule&) override {
+    return absl::UnimplementedError("not supported yet");
+  }
+  absl::Status DeleteMark(const MarkRule&) override {
+    return absl::UnimplementedError("not supported yet");
+  }
+  absl::Status ClearMarks(std::optional<uint32_t>) override {
+    return absl::UnimplementedError("not supported yet");
+  }
+  absl::StatusOr<std::vector<MarkRule>> Marks() override {
+    return absl::UnimplementedError("not supported yet");
+  }
+  absl::Status Set(absl::string_view, uint32_t) override {
+    return absl::UnimplementedError("not supported yet");
+  }
+  absl::StatusOr<std::vector<SettingView>> Settings() override {
+    return absl::UnimplementedError("not supported yet");
+  }
   absl::StatusOr<TableInfo> Table() override {
     if (!state_.fails.ok()) return state_.fails;
     return state_.table;
