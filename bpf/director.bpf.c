@@ -7,13 +7,15 @@
  * What a stage does is in its folder, the order of the stages in bpf/path/, and
  * the ways a packet can end in maps/step.h. The same paths stand in two
  * programs: in xlvs_director for the commonest shape of a packet, where every
- * offset is a constant, and in xlvs_director_any for all others; ICMP has one
- * of its own. */
+ * offset is a constant, and in xlvs_director_any for all others. ICMP has one
+ * of its own, and so has what makes a connection: first packets need more
+ * stack, and known connections' packets less code. */
 #include "bpf/emit/icmp_error.h"
 #include "bpf/expire/timer.h"
 #include "bpf/lib/finish.h"
 #include "bpf/lookup/local.h"
 #include "bpf/parse/frame.h"
+#include "bpf/path/begin.h"
 #include "bpf/path/icmp.h"
 #include "bpf/path/local_reply.h"
 #include "bpf/path/to_client.h"
@@ -21,10 +23,16 @@
 
 int xlvs_director_any(struct xdp_md* ctx);
 int xlvs_director_icmp(struct xdp_md* ctx);
+int xlvs_director_first(struct xdp_md* ctx);
 
 /* The other programs. No user process writes it; it is pinned, because the
  * kernel empties such a map when no descriptor and no pin is left. */
-enum xlvs_program { XLVS_PROGRAM_any, XLVS_PROGRAM_icmp, XLVS_PROGRAM_max };
+enum xlvs_program {
+  XLVS_PROGRAM_any,
+  XLVS_PROGRAM_icmp,
+  XLVS_PROGRAM_first,
+  XLVS_PROGRAM_max,
+};
 struct {
   __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
   __type(key, __u32);
@@ -32,32 +40,50 @@ struct {
   __array(values, int(void*));
 } xlvs_programs SEC(".maps") = {
     .values = {[XLVS_PROGRAM_any] = (void*)&xlvs_director_any,
-               [XLVS_PROGRAM_icmp] = (void*)&xlvs_director_icmp},
+               [XLVS_PROGRAM_icmp] = (void*)&xlvs_director_icmp,
+               [XLVS_PROGRAM_first] = (void*)&xlvs_director_first},
 };
 
+/* Ends a packet's way through a program, unless another goes on. */
+static __always_inline int xlvs_end(struct xdp_md* ctx, enum xlvs_step step) {
+  if (step == XLVS_STEP_begins) {
+    bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_first);
+    step = XLVS_STEP_drop_internal;
+  }
+  return xlvs_finish(step);
+}
+
 /* Which side a packet comes from decides what the table is asked for: one
- * probe. */
+ * probe. What may be a request only because of a large network that rules for
+ * marks name is asked for as a reply first. */
 static __always_inline enum xlvs_step xlvs_dispatch(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control) {
-  if (xlvs_local_roles(&pkt->daddr) & XLVS_LOCAL_virtual) {
-    __u32 mtu = 0;
-    const enum xlvs_step step = xlvs_to_dest(ctx, pkt, shape, control, &mtu);
-    if (step >= XLVS_STEP_tx_icmp_port_unreach &&
-        step <= XLVS_STEP_tx_icmp_frag_needed)
-      return (enum xlvs_step)xlvs_icmp_error(ctx, pkt, step, mtu);
-    return step;
+  bool is_request = xlvs_local_roles(&pkt->daddr) & XLVS_LOCAL_virtual;
+  enum xlvs_step step = XLVS_STEP_pass_not_ours;
+  if (!is_request) {
+    if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_dest)
+      step = xlvs_to_client(ctx, pkt, shape, control);
+    is_request = (step == XLVS_STEP_pass_not_ours ||
+                  step == XLVS_STEP_pass_reply_no_conn) &&
+                 xlvs_is_in_wide(&pkt->daddr, control);
   }
-  if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_dest)
-    return xlvs_to_client(ctx, pkt, shape, control);
-  return XLVS_STEP_pass_not_ours;
+  if (!is_request) return step;
+  __u32 mtu = 0;
+  step = xlvs_to_dest(ctx, pkt, shape, control, &mtu);
+  if (step >= XLVS_STEP_tx_icmp_port_unreach &&
+      step <= XLVS_STEP_tx_icmp_frag_needed)
+    return (enum xlvs_step)xlvs_icmp_error(ctx, pkt, step, mtu);
+  return step;
 }
 
 /* A later fragment gets its first's ports, or is the kernel's. */
-static __always_inline enum xlvs_step xlvs_complete(struct xlvs_packet* pkt) {
+static __always_inline enum xlvs_step xlvs_complete(
+    struct xlvs_packet* pkt, const struct xlvs_control* control) {
   if (pkt->fragment != XLVS_FRAGMENT_later) return XLVS_STEP_next;
   if (!(xlvs_local_roles(&pkt->daddr) & XLVS_LOCAL_virtual) &&
-      !(xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_dest))
+      !(xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_dest) &&
+      !xlvs_is_in_wide(&pkt->daddr, control))
     return XLVS_STEP_pass_not_ours;
   return xlvs_fragment_recall(pkt) ? XLVS_STEP_next : XLVS_STEP_pass_fragment;
 }
@@ -69,6 +95,7 @@ static __always_inline struct xlvs_packet* xlvs_blank_packet(void) {
   if (!scratch || !clock) return NULL;
   __builtin_memset(&scratch->packet, 0, sizeof(scratch->packet));
   scratch->packet.now_ticks = XLVS_READ_ONCE(clock->now_ticks);
+  scratch->packet.secure_tcp = XLVS_READ_ONCE(clock->secure_tcp);
   return &scratch->packet;
 }
 
@@ -78,10 +105,12 @@ static __always_inline int xlvs_direct(struct xdp_md* ctx) {
   const struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
   if (!control || !clock) return xlvs_finish(XLVS_STEP_drop_internal);
   if (!control->services) return xlvs_finish(XLVS_STEP_pass_no_services);
-  struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks)};
+  struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks),
+                            .secure_tcp = XLVS_READ_ONCE(clock->secure_tcp)};
   const enum xlvs_step step = xlvs_parse_plain(xlvs_cursor(ctx), &pkt);
   if (step == XLVS_STEP_next)
-    return xlvs_finish(xlvs_dispatch(ctx, &pkt, XLVS_SHAPE_PLAIN_V4, control));
+    return xlvs_end(ctx,
+                    xlvs_dispatch(ctx, &pkt, XLVS_SHAPE_PLAIN_V4, control));
   if (step == XLVS_STEP_other_shape)
     bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_any);
   return xlvs_finish(step);
@@ -103,9 +132,9 @@ int xlvs_director_any(struct xdp_md* ctx) {
     bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_icmp);
     return xlvs_finish(XLVS_STEP_drop_internal);
   }
-  step = xlvs_complete(pkt);
+  step = xlvs_complete(pkt, control);
   if (step != XLVS_STEP_next) return xlvs_finish(step);
-  return xlvs_finish(xlvs_dispatch(ctx, pkt, xlvs_shape_of(pkt), control));
+  return xlvs_end(ctx, xlvs_dispatch(ctx, pkt, xlvs_shape_of(pkt), control));
 }
 
 SEC("xdp.frags")
@@ -114,7 +143,14 @@ int xlvs_director_icmp(struct xdp_md* ctx) {
   if (!pkt) return xlvs_finish(XLVS_STEP_drop_internal);
   const enum xlvs_step step = (enum xlvs_step)xlvs_parse(ctx, pkt);
   if (step != XLVS_STEP_next) return xlvs_finish(step);
-  return xlvs_finish(xlvs_icmp_path(ctx, pkt));
+  return xlvs_end(ctx, xlvs_icmp_path(ctx, pkt));
+}
+
+SEC("xdp.frags")
+int xlvs_director_first(struct xdp_md* ctx) {
+  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
+  return xlvs_finish(scratch ? xlvs_first_path(ctx, scratch)
+                             : XLVS_STEP_drop_internal);
 }
 
 char xlvs_license[] SEC("license") = "Dual BSD/GPL";

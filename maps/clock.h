@@ -21,11 +21,12 @@ struct xlvs_clock {
   __u32 estimate_position; /* next dest that the rate estimator looks at */
   /* What the defence modes are at, by the settings and how full the table is
    * (config.h; ip_vs_ctl.c, update_defense_level). */
-  __u32 secure_tcp; /* 1: TCP goes by the other table of states */
-  __u32 drop_rate;  /* of this many first packets one is dropped; 0 = off */
-  __u32 conns;      /* in the table, a tick ago */
+  __u32 secure_tcp;   /* 1: TCP goes by the other table of states */
+  __u32 drop_rate;    /* of this many first packets one is dropped; 0 = off */
+  __u32 conns;        /* in the table, when the estimator last went round */
+  __s64 conns_so_far; /* of the round that it is at */
 };
-XLVS_ASSERT_SIZE(struct xlvs_clock, 40);
+XLVS_ASSERT_SIZE(struct xlvs_clock, 48);
 XLVS_ASSERT_NO_PADDING(struct xlvs_clock);
 
 #endif

@@ -7,7 +7,8 @@
  * xlvs_meta: one entry, written once, read first by every loader.
  *
  * xlvs_control: one entry, what the operator may change while packets flow.
- * Loader writes, packet path reads. */
+ * Loader writes, packet path reads; the timer turns modes 1 and 2 of the
+ * defences into each other, as IPVS does. */
 #ifndef XLVS_MAPS_CONFIG_H
 #define XLVS_MAPS_CONFIG_H
 

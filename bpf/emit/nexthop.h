@@ -263,16 +263,15 @@ __noinline int xlvs_nexthop_learn(struct xdp_md* ctx, __u32 l3_off) {
 __noinline int xlvs_way_to_client_by_fib(struct xdp_md* ctx,
                                          const struct xlvs_packet* pkt,
                                          struct xlvs_conn* conn,
+                                         const struct xlvs_addr* vaddr,
                                          struct xlvs_nexthop* ret) {
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
-  if (!pkt || !conn || !ret || !scratch) return XLVS_STEP_drop_internal;
+  if (!pkt || !conn || !vaddr || !ret || !scratch)
+    return XLVS_STEP_drop_internal;
   const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
   struct xlvs_fib_query* query = &scratch->query;
   __builtin_memset(query, 0, sizeof(*query));
-  const __u32 dest_id = conn->ports.dest;
-  const struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
-  if (!dest) return XLVS_STEP_drop_internal;
-  query->saddr = dest->vaddr; /* what it goes out with */
+  query->saddr = *vaddr; /* what it goes out with */
   query->daddr = pkt->daddr;
   query->l4_proto = pkt->l4_proto;
   query->now_ticks = pkt->now_ticks;
@@ -307,7 +306,7 @@ __noinline int xlvs_way_to_client_by_fib(struct xdp_md* ctx,
 /* The way to a client. Returns next with `ret` filled, or pass_reply_route. */
 static __always_inline enum xlvs_step xlvs_way_to_client(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_found* found,
-    struct xlvs_nexthop* ret) {
+    const struct xlvs_addr* vaddr, struct xlvs_nexthop* ret) {
   const __u32 index = found->life.life.nexthop;
   if (index && (found->life.life.flags & XLVS_CONN_routed) &&
       (pkt->now_ticks + pkt->dport) % XLVS_REVALIDATE_TICKS) {
@@ -318,7 +317,8 @@ static __always_inline enum xlvs_step xlvs_way_to_client(
       return XLVS_STEP_next;
     }
   }
-  return (enum xlvs_step)xlvs_way_to_client_by_fib(ctx, pkt, found->conn, ret);
+  return (enum xlvs_step)xlvs_way_to_client_by_fib(ctx, pkt, found->conn, vaddr,
+                                                   ret);
 }
 
 #endif

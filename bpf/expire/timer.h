@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Time: one timer for the whole director, every tick. It sets the clock, ends
- * the connections that are due, folds counts that CPUs have not told, and
- * estimates rates. No process of ours has to run.
+ * the connections that are due, folds counts that CPUs have not told, estimates
+ * rates, and defends against floods. No process of ours has to run.
  *
  * Connections: a tick looks at sweep_buckets heads (a round over the table
  * takes about a second) and opens only the buckets in which something is due.
@@ -10,6 +10,7 @@
 #ifndef XLVS_BPF_EXPIRE_TIMER_H
 #define XLVS_BPF_EXPIRE_TIMER_H
 
+#include "bpf/expire/defend.h"
 #include "bpf/expire/fold.h"
 #include "bpf/expire/sweep.h"
 #include "bpf/tables.h"
@@ -20,11 +21,13 @@ static int xlvs_tick(void* map, int* key, struct xlvs_timer* timer) {
   (void)map;
   (void)key;
   struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
-  if (!clock) return 0;
+  struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  if (!clock || !control) return 0;
   const __u32 now_ticks = bpf_ktime_get_ns() / XLVS_TICK_NS;
   XLVS_WRITE_ONCE(clock->now_ticks, now_ticks);
-  xlvs_sweep(clock, now_ticks);
+  xlvs_sweep(clock, control, now_ticks);
   xlvs_fold(clock);
+  xlvs_defend(clock, control);
   clock->timer_runs++;
   bpf_timer_start(&timer->timer, XLVS_TICK_NS, 0);
   return 0;

@@ -38,22 +38,55 @@ static __always_inline void xlvs_count(struct xlvs_counters* counters,
   if (inactive) __sync_fetch_and_add(&load->inactive, inactive);
 }
 
-/* A connection was made; `flags` are those of its life. */
-__noinline int xlvs_count_conn_made(__u32 dest, __u32 flags) {
+static __always_inline bool xlvs_state_is_embryonic(__u8 state) {
+  return (1U << (state & 31)) &
+         (1U << XLVS_CONN_tcp_syn_recv | 1U << XLVS_CONN_tcp_synack |
+          1U << XLVS_CONN_sctp_init1 | 1U << XLVS_CONN_sctp_init);
+}
+
+/* Embryonic ones are bounded, so they are also counted together: of the
+ * service, and of all. */
+__noinline int xlvs_count_embryonic(__u32 dest, __s32 change) {
   struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
-  if (!counters) return 0;
-  counters->conns++;
-  const bool inactive = flags & XLVS_CONN_inactive;
-  xlvs_count(counters, dest, !inactive, inactive);
+  const struct xlvs_dest* record = bpf_map_lookup_elem(&xlvs_dests, &dest);
+  struct xlvs_flood* flood = XLVS_ONLY(xlvs_flood);
+  if (!counters || !record || !flood) return 0;
+  counters->embryonic += change;
+  __sync_fetch_and_add(&flood->embryonic, change);
+  const __u32 service = record->service;
+  struct xlvs_pool* pool = bpf_map_lookup_elem(&xlvs_pools, &service);
+  if (pool) __sync_fetch_and_add(&pool->embryonic, change);
   return 0;
 }
 
-/* A connection ended; `flags` are those of its life. */
-__noinline int xlvs_count_conn_gone(__u32 dest, __u32 flags) {
+/* A connection or template was made. */
+__noinline int xlvs_count_conn_made(__u32 dest, __u64 life_word) {
+  const union xlvs_life life = {.word = life_word};
   struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
   if (!counters) return 0;
-  const bool inactive = flags & XLVS_CONN_inactive;
+  if (life.life.state >= XLVS_CONN_template_none) {
+    counters->persistent++;
+    return 0;
+  }
+  counters->conns++;
+  const bool inactive = life.life.flags & XLVS_CONN_inactive;
+  xlvs_count(counters, dest, !inactive, inactive);
+  if (xlvs_state_is_embryonic(life.life.state)) xlvs_count_embryonic(dest, 1);
+  return 0;
+}
+
+/* A connection or template ended. */
+__noinline int xlvs_count_conn_gone(__u32 dest, __u64 life_word) {
+  const union xlvs_life life = {.word = life_word};
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (!counters) return 0;
+  if (life.life.state >= XLVS_CONN_template_none) {
+    counters->persistent--;
+    return 0;
+  }
+  const bool inactive = life.life.flags & XLVS_CONN_inactive;
   xlvs_count(counters, dest, -!inactive, -inactive);
+  if (xlvs_state_is_embryonic(life.life.state)) xlvs_count_embryonic(dest, -1);
   return 0;
 }
 
@@ -64,6 +97,12 @@ __noinline int xlvs_count_conn_flip(__u32 dest, __u32 flags) {
   const __s32 inactive = flags & XLVS_CONN_inactive ? 1 : -1;
   xlvs_count(counters, dest, -inactive, inactive);
   return 0;
+}
+
+/* A connection of one packet: made and gone at once. */
+static __always_inline void xlvs_count_one_packet(__u32 dest) {
+  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+  if (counters) counters->conns++;
 }
 
 static __always_inline void xlvs_count_in(__u32 dest, __u32 ip_bytes) {

@@ -4,6 +4,7 @@
 #ifndef XLVS_BPF_LIB_FOUND_H
 #define XLVS_BPF_LIB_FOUND_H
 
+#include "bpf/lib/addr.h"
 #include "bpf/tables.h"
 
 /* A connection that was found, as it was then. */
@@ -11,10 +12,36 @@ struct xlvs_found {
   struct xlvs_conn* conn;
   struct xlvs_dest* dest;
   __u32 dest_id;
-  __u32 slot; /* in its bucket */
+  __u32 vaddr_index; /* 0: the dest's */
+  __u32 slot;        /* in its bucket */
   __u16 vport;
   union xlvs_life life;
 };
+
+/* The virtual address of a connection: its dest's, or, by mark, one of its own.
+ * NULL cannot be. */
+static __always_inline const struct xlvs_addr* xlvs_vaddr_of(
+    const struct xlvs_found* found) {
+  if (!found->vaddr_index) return &found->dest->vaddr;
+  const __u32 bucket = found->vaddr_index / XLVS_VADDRS_PER_BUCKET;
+  const struct xlvs_vaddr_bucket* vaddrs =
+      bpf_map_lookup_elem(&xlvs_vaddrs, &bucket);
+  if (!vaddrs) return NULL;
+  /* The verifier has to see the entry's place added after the question. */
+  asm volatile("" : "+r"(vaddrs));
+  return &vaddrs->entry[found->vaddr_index % XLVS_VADDRS_PER_BUCKET].addr;
+}
+
+/* Whether the virtual address at an index is `addr`. */
+__noinline int xlvs_vaddr_is(__u32 index, const struct xlvs_addr* addr) {
+  const __u32 bucket = index / XLVS_VADDRS_PER_BUCKET;
+  const struct xlvs_vaddr_bucket* vaddrs =
+      bpf_map_lookup_elem(&xlvs_vaddrs, &bucket);
+  if (!vaddrs || !addr) return 0;
+  asm volatile("" : "+r"(vaddrs));
+  return xlvs_addr_equal(&vaddrs->entry[index % XLVS_VADDRS_PER_BUCKET].addr,
+                         addr);
+}
 
 /* How the connection's packets are forwarded. */
 static __always_inline enum xlvs_method xlvs_method_of(union xlvs_life life) {
@@ -23,8 +50,7 @@ static __always_inline enum xlvs_method xlvs_method_of(union xlvs_life life) {
 }
 
 /* The real server's port for packets to `vport`: its own, but a service for any
- * port, or a real server without one, keeps the packet's (ip_vs_core.c,
- * ip_vs_sched_persist). */
+ * port, or a real server without one, keeps the packet's. */
 static __always_inline __u16 xlvs_dport(const struct xlvs_dest* dest,
                                         __u16 vport) {
   return dest->flags & XLVS_DEST_keeps_port ? vport : dest->dport;

@@ -45,6 +45,8 @@ enum xlvs_sctp_event {
  * machine of its own for that (ip_vs.h, IP_VS_DIR_INPUT_ONLY). */
 enum xlvs_direction { XLVS_TO_DEST, XLVS_TO_CLIENT, XLVS_TO_DEST_ONLY };
 #define XLVS_DIRECTIONS 4 /* array size: a power of two above 2 */
+/* secure_tcp has TCP go by tables of its own, this much further. */
+#define XLVS_SECURE 4
 
 enum xlvs_fragment {
   XLVS_WHOLE,
@@ -86,12 +88,13 @@ struct xlvs_packet {
   __u16 l4_off;
   __u8 l3;
   __u8 fragment;
-  __u8 pad0[2];
+  __u8 from_error; /* made of what an ICMP error quotes (schedule_icmp) */
+  __u8 pad0;
 
   __u8 ttl; /* or hop limit */
   __u8 tos; /* or traffic class */
   __u8 dont_fragment;
-  __u8 pad1;
+  __u8 secure_tcp; /* as the clock has it */
   __u32 now_ticks;
 
   __u32 fragment_id;

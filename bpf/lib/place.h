@@ -27,7 +27,9 @@ static __always_inline bool xlvs_life_is_over(union xlvs_life life,
          !xlvs_is_later(life.life.expires_ticks, now_ticks);
 }
 
+/* 0 of a template: no packet's protocol. */
 static __always_inline __u8 xlvs_protocol_of_state(__u8 state) {
+  if (state >= XLVS_CONN_template_none) return 0;
   if (state >= XLVS_CONN_sctp_none) return XLVS_IPPROTO_SCTP;
   return state == XLVS_CONN_udp ? IPPROTO_UDP : IPPROTO_TCP;
 }
@@ -39,6 +41,11 @@ static __always_inline __u32 xlvs_home_of(const struct xlvs_conn* conn,
                        xlvs_protocol_of_state(state))
              .home %
          XLVS_GROUPS_PER_BUCKET;
+}
+
+/* A template that holds connections stays after its time. */
+static __always_inline bool xlvs_is_held(union xlvs_life life) {
+  return life.life.state >= XLVS_CONN_template_none && life.life.nexthop;
 }
 
 /* Tells the expiry that something in this bucket ends at `expires_ticks`. */

@@ -15,6 +15,15 @@ union xlvs_life {
   __u64 word;
 };
 
+union xlvs_ports {
+  struct xlvs_conn_ports ports;
+  __u64 word;
+};
+
+static __always_inline __u32 xlvs_dest_id(union xlvs_ports ports) {
+  return ports.ports.dest & XLVS_CONN_DEST_MASK;
+}
+
 /* Where a connection belongs. */
 struct xlvs_place {
   __u32 bucket;
@@ -23,14 +32,49 @@ struct xlvs_place {
 
 #define XLVS_SUM_CHUNK 64
 
-/* What inserting a connection takes and gives. */
+/* Whose slots a new record may take. */
+enum xlvs_room_for {
+  XLVS_ROOM_FOR_any,
+  XLVS_ROOM_FOR_embryonic,         /* an embryonic one's, as a bound is met */
+  XLVS_ROOM_FOR_service_embryonic, /* the same, of its own service */
+};
+
+/* What inserting a record takes and gives. */
 struct xlvs_insert {
   struct xlvs_place place;
-  __u32 inserts; /* of the head, when the lookup missed */
-  __u32 dest;
+  struct xlvs_addr caddr;
+  union xlvs_ports ports;
   union xlvs_life life;
+  __u32 inserts; /* of the head, when the lookup missed */
+  __u32 now_ticks;
+  enum xlvs_room_for room;
+  __u32 service; /* id */
   __u32 ret_slot;
   __u32 pad0;
+  struct xlvs_addr ret_dead_caddr; /* of the record whose slot was taken */
+};
+
+/* A template that is looked for, by service and vport or by its dest, and what
+ * was found (lookup/template.h). */
+struct xlvs_template {
+  struct xlvs_addr caddr; /* under the service's mask */
+  struct xlvs_place place;
+  __u32 service; /* id */
+  __u32 dest;    /* id; 0 = whichever */
+  __u32 vport;
+  __u32 now_ticks;
+  __u32 inserts;
+  __u32 ret_slot;
+  __u32 ret_dest;
+  __u32 pad0;
+  union xlvs_life ret_life;
+};
+
+/* What becomes of the record that a packet's lookup found. */
+enum xlvs_reuse {
+  XLVS_REUSE_none,   /* there is none */
+  XLVS_REUSE_anew,   /* its client begins anew: it ends when a dest is chosen */
+  XLVS_REUSE_nodest, /* its dest is gone: it ends in any case */
 };
 
 /* What making a connection takes and gives. */
@@ -39,7 +83,9 @@ struct xlvs_first {
   /* Of a connection that it takes the place of: */
   union xlvs_life reused_life;
   __u32 reused_slot;
-  __u32 is_reused;
+  enum xlvs_reuse reuse;
+  __u32 is_from_error; /* asked for by an ICMP error */
+  __u32 pad0;
 };
 
 /* How a packet is delivered: what xlvs_deliver_any takes of a found connection,
@@ -58,7 +104,10 @@ struct xlvs_scratch {
   struct xlvs_fib_query query;
   struct xlvs_way way;
   struct xlvs_first first;
-  __u32 reply_mtu; /* xlvs_reply_by_kernel */
+  struct xlvs_template tmpl;
+  struct xlvs_insert tmpl_insert;
+  struct xlvs_template release; /* of a connection that ends */
+  __u32 reply_mtu;              /* xlvs_reply_by_kernel */
   __u32 pad0;
   struct xlvs_delivery delivery;
   struct xlvs_packet packet;   /* of the programs for any shape and for ICMP */

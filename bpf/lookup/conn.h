@@ -23,6 +23,8 @@
  * A: no: a slot changes hands when its connection expired, when it was
  *    embryonic for longer than a second, or when its client begins anew after
  *    TIME_WAIT or CLOSE; the new one expires later or is in another state.
+ *    All but within one tick: a client that begins and ends twice in it. So
+ *    whoever moved a connection on looks again whose it is before it counts.
  *
  * Q: what when a bucket is full? A: an expired connection's slot is taken, else
  *    that of the oldest embryonic one, else the new connection is refused
@@ -37,11 +39,6 @@
 #include "bpf/lib/place.h"
 #include "bpf/lookup/state.h"
 #include "bpf/tables.h"
-
-union xlvs_ports {
-  struct xlvs_conn_ports ports;
-  __u64 word;
-};
 
 /* What a lookup goes by. Replies are looked for among the connections that no
  * newer one shadows; only if there is none, among all. */
@@ -72,11 +69,20 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
   }
   if (!xlvs_addr_equal(&conn->caddr, client)) return false;
   if (xlvs_life_is_over(life, pkt->now_ticks)) return false;
-  const __u32 dest_id = ports.ports.dest;
+  const __u32 dest_id = xlvs_dest_id(ports);
   struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
-  if (!dest || dest->l4_proto != pkt->l4_proto) return false;
+  if (!dest) return false;
+  const __u32 vaddr_index = ports.ports.dest >> XLVS_CONN_DEST_BITS;
+  if (vaddr_index) { /* by mark, or a template, which has no protocol */
+    if (xlvs_protocol_of_state(life.life.state) != pkt->l4_proto) return false;
+    if (look == XLVS_LOOK_to_dest && !xlvs_vaddr_is(vaddr_index, &pkt->daddr))
+      return false;
+  } else if (dest->l4_proto != pkt->l4_proto) {
+    return false;
+  }
   if (look == XLVS_LOOK_to_dest) {
-    if (!xlvs_addr_equal(&dest->vaddr, &pkt->daddr)) return false;
+    if (!vaddr_index && !xlvs_addr_equal(&dest->vaddr, &pkt->daddr))
+      return false;
   } else {
     if (xlvs_dport(dest, ports.ports.vport) != pkt->sport ||
         xlvs_method_of(life) != XLVS_METHOD_masq ||
@@ -86,6 +92,7 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
   ret->conn = conn;
   ret->dest = dest;
   ret->dest_id = dest_id;
+  ret->vaddr_index = vaddr_index;
   ret->vport = ports.ports.vport;
   ret->life = life;
   return true;
@@ -168,36 +175,56 @@ static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
                                 ret);
 }
 
-/* The slot for a new connection, or -1: nearest to home first. `ret_life` is
- * its present content (0 if free). */
-__noinline int xlvs_conn_choose(struct xlvs_bucket* bucket, __u32 home,
-                                __u32 now_ticks, __u64* ret_life) {
-  if (!bucket || !ret_life) return -1;
-  int oldest = -1;
-  __u32 oldest_expires = 0;
-  __u64 oldest_life = 0;
-  /* What a connection that is embryonic for a second already expires before. */
+/* Whether a record may give way to a new one for being embryonic, and since
+ * when it is. */
+static __always_inline bool xlvs_may_give_way(const struct xlvs_insert* insert,
+                                              const struct xlvs_conn* conn,
+                                              union xlvs_life life,
+                                              __u32* ret_began_ticks) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
-  if (!control) return -1;
-  const __u32 embryonic_before = now_ticks - XLVS_TICKS_PER_SECOND +
-                                 control->timeout_ticks[XLVS_CONN_tcp_syn_recv];
+  if (!control || !xlvs_state_is_embryonic(life.life.state)) return false;
+  const __u32 timeout =
+      control->timeout_ticks[life.life.state % XLVS_CONN_STATE_SLOTS];
+  const __u32 began = life.life.expires_ticks - timeout;
+  *ret_began_ticks = began;
+  if (insert->room == XLVS_ROOM_FOR_any)
+    return insert->now_ticks - began > XLVS_TICKS_PER_SECOND;
+  if (insert->room == XLVS_ROOM_FOR_embryonic) return true;
+  const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
+  const __u32 dest_id = xlvs_dest_id(ports);
+  const struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
+  return dest && dest->service == insert->service;
+}
+
+/* The slot for a new record, or -1: a free one, nearest to home first, else the
+ * oldest embryonic one's that was so for a second; where a bound on embryonic
+ * ones is met, the oldest of these. `ret_life` is its present content (0 if
+ * free). */
+__noinline int xlvs_conn_choose(struct xlvs_bucket* bucket,
+                                const struct xlvs_insert* insert,
+                                __u64* ret_life) {
+  if (!bucket || !insert || !ret_life) return -1;
+  int oldest = -1;
+  __u32 oldest_began = 0;
+  __u64 oldest_life = 0;
+  const __u32 home = insert->place.home;
+  XLVS_NO_UNROLL
   for (__u32 i = 0; i < XLVS_CONNS_PER_BUCKET; i++) {
     const __u32 slot =
         (home * XLVS_CONNS_PER_GROUP + i) % XLVS_CONNS_PER_BUCKET;
-    const union xlvs_life life = {
-        .word = *(volatile __u64*)&bucket->conn[slot].life};
-    if (xlvs_life_is_over(life, now_ticks)) {
+    const struct xlvs_conn* conn = &bucket->conn[slot];
+    const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
+    if (insert->room == XLVS_ROOM_FOR_any &&
+        xlvs_life_is_over(life, insert->now_ticks) && !xlvs_is_held(life)) {
       *ret_life = life.word;
       return slot;
     }
-    if (life.life.state == XLVS_CONN_tcp_syn_recv &&
-        xlvs_is_later(embryonic_before, life.life.expires_ticks) &&
-        (oldest < 0 ||
-         xlvs_is_later(oldest_expires, life.life.expires_ticks))) {
-      oldest = slot;
-      oldest_expires = life.life.expires_ticks;
-      oldest_life = life.word;
-    }
+    __u32 began = 0;
+    if (!xlvs_may_give_way(insert, conn, life, &began)) continue;
+    if (oldest >= 0 && !xlvs_is_later(oldest_began, began)) continue;
+    oldest = slot;
+    oldest_began = began;
+    oldest_life = life.word;
   }
   *ret_life = oldest_life;
   return oldest;
@@ -209,24 +236,19 @@ enum xlvs_insert_result {
   XLVS_INSERT_full,
 };
 
-/* Makes the connection of a packet to a service. Returns enum
- * xlvs_insert_result. */
-__noinline int xlvs_conn_insert(const struct xlvs_packet* pkt,
-                                struct xlvs_insert* insert) {
-  if (!pkt || !insert) return XLVS_INSERT_full;
+/* Makes a record. Returns enum xlvs_insert_result. */
+__noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
+  if (!insert) return XLVS_INSERT_full;
   const __u32 index = insert->place.bucket;
   const __u32 home = insert->place.home % XLVS_GROUPS_PER_BUCKET;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
   struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
   if (!bucket || !head) return XLVS_INSERT_full;
   union xlvs_life dead = {};
-  const int chosen = xlvs_conn_choose(bucket, home, pkt->now_ticks, &dead.word);
+  const int chosen = xlvs_conn_choose(bucket, insert, &dead.word);
   if (chosen < 0) return XLVS_INSERT_full;
   const __u32 slot = (__u32)chosen % XLVS_CONNS_PER_BUCKET;
   struct xlvs_conn* conn = &bucket->conn[slot];
-  const union xlvs_ports ports = {.ports = {.cport = pkt->sport,
-                                            .vport = pkt->dport,
-                                            .dest = insert->dest}};
   __u32 dead_dest = 0;
 
   bpf_spin_lock(&head->lock);
@@ -238,19 +260,22 @@ __noinline int xlvs_conn_insert(const struct xlvs_packet* pkt,
   }
   if (dead.word) {
     dead_dest = conn->ports.dest;
+    insert->ret_dead_caddr = conn->caddr;
     const __u32 dead_home = xlvs_home_of(conn, dead.life.state);
     if (dead_home != slot / XLVS_CONNS_PER_GROUP) head->spilled[dead_home]--;
   }
   if (home != slot / XLVS_CONNS_PER_GROUP) head->spilled[home]++;
-  *(volatile __u64*)&conn->caddr.byte[0] = *(__u64*)&pkt->saddr.byte[0];
-  *(volatile __u64*)&conn->caddr.byte[8] = *(__u64*)&pkt->saddr.byte[8];
-  *(volatile __u64*)&conn->ports = ports.word;
+  *(volatile __u64*)&conn->caddr.byte[0] = *(__u64*)&insert->caddr.byte[0];
+  *(volatile __u64*)&conn->caddr.byte[8] = *(__u64*)&insert->caddr.byte[8];
+  *(volatile __u64*)&conn->ports = insert->ports.word;
   *(volatile __u64*)&conn->life = insert->life.word;
   head->inserts++;
   bpf_spin_unlock(&head->lock);
 
   xlvs_note_due(head, insert->life.life.expires_ticks);
-  if (dead.word) xlvs_count_conn_gone(dead_dest, dead.life.flags);
+  if (dead.word)
+    xlvs_record_gone(dead_dest, dead, &insert->ret_dead_caddr,
+                     /*forced=*/insert->room != XLVS_ROOM_FOR_any);
   insert->ret_slot = slot;
   return XLVS_INSERT_done;
 }
@@ -265,7 +290,7 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
   const __u32 home = newer->place.home % XLVS_GROUPS_PER_BUCKET;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
   const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
-  const __u32 new_dest_id = newer->dest;
+  const __u32 new_dest_id = xlvs_dest_id(newer->ports);
   const struct xlvs_dest* new_dest =
       bpf_map_lookup_elem(&xlvs_dests, &new_dest_id);
   if (!bucket || !head || !new_dest) return 0;
@@ -281,9 +306,9 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
         !xlvs_addr_equal(&conn->caddr, &pkt->saddr) ||
         xlvs_life_is_over(life, pkt->now_ticks))
       continue;
-    const __u32 dest_id = ports.ports.dest;
+    const __u32 dest_id = xlvs_dest_id(ports);
     const struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
-    if (!dest || dest->l4_proto != pkt->l4_proto ||
+    if (!dest || xlvs_protocol_of_state(life.life.state) != pkt->l4_proto ||
         xlvs_method_of(life) != XLVS_METHOD_masq ||
         !xlvs_addr_equal(&dest->daddr, &new_dest->daddr) ||
         xlvs_dport(dest, ports.ports.vport) != xlvs_dport(new_dest, pkt->dport))
@@ -293,6 +318,26 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
     /* If it fails, a packet of the older one came just now: it is no older. */
     __sync_val_compare_and_swap((__u64*)&conn->life, life.word, shadowed.word);
   }
+  return 0;
+}
+
+/* A connection is in another state: what counts those in it is told. */
+__noinline int xlvs_conn_changed(struct xlvs_conn* conn, __u64 old_word,
+                                 __u64 next_word) {
+  const union xlvs_life old = {.word = old_word};
+  const union xlvs_life next = {.word = next_word};
+  if (!conn) return 0;
+  const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
+  const __u32 dest_id = xlvs_dest_id(ports);
+  if ((old.life.flags ^ next.life.flags) & XLVS_CONN_inactive)
+    xlvs_count_conn_flip(dest_id, next.life.flags);
+  const bool embryonic = xlvs_state_is_embryonic(next.life.state);
+  if (xlvs_state_is_embryonic(old.life.state) != embryonic)
+    xlvs_count_embryonic(dest_id, embryonic ? 1 : -1);
+  if ((next.life.flags & XLVS_CONN_controlled) &&
+      (next.life.state == XLVS_CONN_tcp_established ||
+       next.life.state == XLVS_CONN_sctp_established))
+    xlvs_template_assure(dest_id, &conn->caddr);
   return 0;
 }
 
@@ -329,8 +374,8 @@ static __always_inline void xlvs_conn_advance(
                                                    old.word, next.word);
     if (seen == old.word) {
       found->life = next;
-      if ((old.life.flags ^ next.life.flags) & XLVS_CONN_inactive)
-        xlvs_count_conn_flip(found->dest_id, next.life.flags);
+      if (state != old.life.state)
+        xlvs_conn_changed(found->conn, old.word, next.word);
       if (later < 0) {
         struct xlvs_head* head =
             bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
@@ -344,12 +389,25 @@ static __always_inline void xlvs_conn_advance(
   }
 }
 
-/* Ends a connection whose client begins anew. */
+/* The first reply on a connection of UDP that a template holds. */
+__noinline int xlvs_conn_answered(struct xlvs_conn* conn, __u64 life_word) {
+  if (!conn) return 0;
+  union xlvs_life next = {.word = life_word};
+  next.life.flags |= XLVS_CONN_assured;
+  if (__sync_val_compare_and_swap((__u64*)&conn->life, life_word, next.word) !=
+      life_word)
+    return 0; /* the next reply tells */
+  const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
+  xlvs_template_assure(xlvs_dest_id(ports), &conn->caddr);
+  return 0;
+}
+
+/* Ends a connection whose client begins anew, or whose dest is gone. */
 static __always_inline void xlvs_conn_end(struct xlvs_place place,
                                           struct xlvs_conn* conn, __u32 slot,
                                           union xlvs_life life) {
   struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
-  if (head) xlvs_conn_free(head, conn, slot, life);
+  if (head) xlvs_conn_free(head, conn, slot, life, /*forced=*/true);
 }
 
 #endif

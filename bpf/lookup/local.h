@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * Is an address ours, and on which side does it stand? See maps/local.h. */
+ * Is an address ours, and on which side does it stand? See maps/local.h and, of
+ * large networks, maps/mark.h. */
 #ifndef XLVS_BPF_LOOKUP_LOCAL_H
 #define XLVS_BPF_LOOKUP_LOCAL_H
 
@@ -23,6 +24,18 @@ static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
     if (!roles && xlvs_addr_is_zero(&local->addr)) return 0;
   }
   return 0;
+}
+
+__noinline int xlvs_wide_has(const struct xlvs_addr* addr) {
+  if (!addr) return 0;
+  struct xlvs_wide_key key = {.prefix_bits = 128, .addr = *addr};
+  return bpf_map_lookup_elem(&xlvs_wide, &key) != NULL;
+}
+
+/* Whether a rule for marks names a large network that the address is in. */
+static __always_inline bool xlvs_is_in_wide(
+    const struct xlvs_addr* addr, const struct xlvs_control* control) {
+  return XLVS_READ_ONCE(control->wide_marks) && xlvs_wide_has(addr);
 }
 
 #endif

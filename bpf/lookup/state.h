@@ -25,7 +25,8 @@
 #define XLVS_TCP_STATES 16 /* array size: a power of two above 11 */
 /* clang-format off */
 static const __u8
-    xlvs_tcp_next[XLVS_DIRECTIONS][XLVS_TCP_EVENTS][XLVS_TCP_STATES] = {
+    xlvs_tcp_next[XLVS_DIRECTIONS + XLVS_SECURE][XLVS_TCP_EVENTS]
+                 [XLVS_TCP_STATES] = {
   [XLVS_TO_DEST] = {
     /* from:               -  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
     [XLVS_TCP_syn]     = { 0, SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR },
@@ -45,6 +46,31 @@ static const __u8
   [XLVS_TO_DEST_ONLY] = {
     /* from:               -  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
     [XLVS_TCP_syn]     = { 0, SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR },
+    [XLVS_TCP_fin]     = { 0, CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW },
+    [XLVS_TCP_ack]     = { 0, ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES },
+    [XLVS_TCP_rst]     = { 0, CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL },
+    [XLVS_TCP_nothing] = { 0, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
+  },
+  /* tcp_states_dos: a client alone does not make a connection established. */
+  [XLVS_SECURE + XLVS_TO_DEST] = {
+    /* from:               -  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+    [XLVS_TCP_syn]     = { 0, SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SA },
+    [XLVS_TCP_fin]     = { 0, CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, SA },
+    [XLVS_TCP_ack]     = { 0, ES, ES, SS, SR, FW, TW, CL, CW, CL, LI, SA },
+    [XLVS_TCP_rst]     = { 0, CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL },
+    [XLVS_TCP_nothing] = { 0, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
+  },
+  [XLVS_SECURE + XLVS_TO_CLIENT] = {
+    /* from:               -  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+    [XLVS_TCP_syn]     = { 0, SS, ES, SS, SA, SS, SS, SS, SS, SS, LI, SA },
+    [XLVS_TCP_fin]     = { 0, TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW },
+    [XLVS_TCP_ack]     = { 0, ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES },
+    [XLVS_TCP_rst]     = { 0, CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL },
+    [XLVS_TCP_nothing] = { 0, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL, CL },
+  },
+  [XLVS_SECURE + XLVS_TO_DEST_ONLY] = {
+    /* from:               -  NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA */
+    [XLVS_TCP_syn]     = { 0, SA, ES, ES, SR, SA, SA, SA, SA, SA, SA, SA },
     [XLVS_TCP_fin]     = { 0, CL, FW, SS, TW, FW, TW, CL, CW, LA, LI, TW },
     [XLVS_TCP_ack]     = { 0, ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES },
     [XLVS_TCP_rst]     = { 0, CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, CL },
@@ -145,7 +171,8 @@ static __always_inline __u8 xlvs_state_after(const struct xlvs_packet* pkt,
                                              enum xlvs_direction direction,
                                              __u8 state) {
   if (pkt->l4_proto == IPPROTO_TCP)
-    return xlvs_tcp_next[direction][pkt->event & (XLVS_TCP_EVENTS - 1)]
+    return xlvs_tcp_next[direction + pkt->secure_tcp % 2 * XLVS_SECURE]
+                        [pkt->event & (XLVS_TCP_EVENTS - 1)]
                         [state & (XLVS_TCP_STATES - 1)];
   if (pkt->l4_proto == XLVS_IPPROTO_SCTP)
     return xlvs_sctp_next[direction][pkt->event & (XLVS_SCTP_EVENTS - 1)]

@@ -5,22 +5,30 @@
 #ifndef XLVS_BPF_PATH_BEGIN_H
 #define XLVS_BPF_PATH_BEGIN_H
 
+#include "bpf/emit/icmp_error.h"
 #include "bpf/emit/nexthop.h"
 #include "bpf/lib/sum.h"
 #include "bpf/lookup/conn.h"
+#include "bpf/lookup/fragment.h"
 #include "bpf/lookup/local.h"
 #include "bpf/lookup/service.h"
-#include "bpf/schedule/schedule.h"
+#include "bpf/path/choose.h"
+#include "bpf/path/deliver.h"
 
-#define XLVS_INSERT_ATTEMPTS 4
-#define XLVS_FTP_DATA_PORT 20
-
-static __always_inline bool xlvs_begins_conn(const struct xlvs_packet* pkt) {
+/* What may begin a connection: TCP a SYN, SCTP an INIT as first chunk, unless
+ * the settings are sloppy (ip_vs_proto_tcp.c, ip_vs_proto_sctp.c). */
+static __always_inline bool xlvs_begins_conn(
+    const struct xlvs_packet* pkt, const struct xlvs_control* control) {
+  if (pkt->from_error) return true;
   switch (pkt->l4_proto) {
     case IPPROTO_TCP:
-      return pkt->event == XLVS_TCP_syn;
+      return pkt->event == XLVS_TCP_syn ||
+             (pkt->event != XLVS_TCP_rst &&
+              XLVS_READ_ONCE(control->set.sloppy_tcp));
     case XLVS_IPPROTO_SCTP:
-      return pkt->event == XLVS_SCTP_init;
+      return pkt->event == XLVS_SCTP_init ||
+             (pkt->event != XLVS_SCTP_abort &&
+              XLVS_READ_ONCE(control->set.sloppy_sctp));
     default:
       return true;
   }
@@ -71,9 +79,112 @@ __noinline int xlvs_find_made(const struct xlvs_packet* pkt,
       !xlvs_conn_find(pkt, XLVS_TO_DEST, &insert->place, &insert->inserts,
                       &found))
     return 0;
-  insert->dest = found.dest_id;
+  insert->ports.ports.dest = found.dest_id;
   insert->life = found.life;
   return 1;
+}
+
+/* Defence: of so many first packets one is dropped (ip_vs_todrop). */
+static __always_inline bool xlvs_drops_first(void) {
+  const struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
+  struct xlvs_flood* flood = XLVS_ONLY(xlvs_flood);
+  const __u32 rate = clock ? XLVS_READ_ONCE(clock->drop_rate) : 0;
+  return rate && flood &&
+         __sync_fetch_and_add(&flood->first_packets, 1) % rate == 0;
+}
+
+/* Whether a new embryonic connection has to take the place of another. */
+static __always_inline enum xlvs_room_for xlvs_room_for_new(
+    __u8 state, const struct xlvs_pool* pool,
+    const struct xlvs_control* control) {
+  const struct xlvs_flood* flood = XLVS_ONLY(xlvs_flood);
+  if (!flood || !xlvs_state_is_embryonic(state)) return XLVS_ROOM_FOR_any;
+  if (XLVS_READ_ONCE(pool->embryonic) >=
+      (__s32)XLVS_READ_ONCE(control->set.service_embryonic_max))
+    return XLVS_ROOM_FOR_service_embryonic;
+  return XLVS_READ_ONCE(flood->embryonic) >=
+                 (__s32)XLVS_READ_ONCE(control->set.embryonic_max)
+             ? XLVS_ROOM_FOR_embryonic
+             : XLVS_ROOM_FOR_any;
+}
+
+/* Puts the connection into the table. What was taken for it is given back if
+ * there is no room, or if another CPU made it meanwhile. */
+__noinline int xlvs_insert_conn(const struct xlvs_packet* pkt,
+                                struct xlvs_insert* insert) {
+  if (!pkt || !insert) return XLVS_STEP_drop_internal;
+  const union xlvs_life life = insert->life;
+  const __u32 dest = insert->ports.ports.dest;
+  enum xlvs_step step = XLVS_STEP_drop_table_busy;
+  bool made = false;
+  XLVS_NO_UNROLL
+  for (int attempt = 0; attempt < XLVS_INSERT_ATTEMPTS; attempt++) {
+    const int result = xlvs_conn_insert(insert);
+    made = result == XLVS_INSERT_done;
+    if (result == XLVS_INSERT_full)
+      step = insert->room == XLVS_ROOM_FOR_any ? XLVS_STEP_drop_table_full
+                                               : XLVS_STEP_drop_embryonic;
+    if (result != XLVS_INSERT_lost) break;
+    if (xlvs_find_made(pkt, insert)) {
+      step = XLVS_STEP_next;
+      break;
+    }
+  }
+  if (made) {
+    xlvs_count_conn_made(dest & XLVS_CONN_DEST_MASK, life.word);
+    if (xlvs_method_of(life) == XLVS_METHOD_masq)
+      xlvs_conn_shadow_older(pkt, insert);
+    return XLVS_STEP_next;
+  }
+  xlvs_give_back(dest, life.word, &pkt->saddr, /*forced=*/1);
+  return step;
+}
+
+/* The record that the packet's lookup found ends now. */
+__noinline int xlvs_end_reused(const struct xlvs_first* first) {
+  if (!first) return 0;
+  struct xlvs_conn* conn =
+      xlvs_conn_at(first->insert.place, first->reused_slot);
+  if (conn)
+    xlvs_conn_end(first->insert.place, conn, first->reused_slot,
+                  first->reused_life);
+  return 0;
+}
+
+/* As long as a connection waits for a packet of its own (ip_vs_conn_new). */
+#define XLVS_CONN_UNBEGUN_TICKS (3 * XLVS_TICKS_PER_SECOND)
+
+/* What the connection of `pkt` to `dest` is like. */
+static __always_inline void xlvs_describe_conn(
+    const struct xlvs_packet* pkt, const struct xlvs_control* control,
+    enum xlvs_method method, bool is_controlled, __u16 nexthop,
+    struct xlvs_insert* insert) {
+  const __u8 none = pkt->l4_proto == XLVS_IPPROTO_SCTP ? XLVS_CONN_sctp_none
+                                                       : XLVS_CONN_tcp_none;
+  /* An error moves no connection on. */
+  const __u8 state =
+      pkt->from_error && pkt->l4_proto != IPPROTO_UDP
+          ? none
+          : xlvs_state_after(
+                pkt,
+                method == XLVS_METHOD_masq ? XLVS_TO_DEST : XLVS_TO_DEST_ONLY,
+                none);
+  insert->caddr = pkt->saddr;
+  insert->now_ticks = pkt->now_ticks;
+  insert->ports.ports.cport = pkt->sport;
+  insert->ports.ports.vport = pkt->dport;
+  insert->life.life = (struct xlvs_conn_life){
+      .expires_ticks =
+          pkt->now_ticks +
+          (pkt->from_error
+               ? XLVS_CONN_UNBEGUN_TICKS
+               : control->timeout_ticks[state % XLVS_CONN_STATE_SLOTS]),
+      .state = state,
+      .flags = (xlvs_state_is_active(state) ? 0 : XLVS_CONN_inactive) |
+               (is_controlled ? XLVS_CONN_controlled : 0) |
+               method << XLVS_CONN_METHOD_SHIFT,
+      .nexthop = nexthop,
+  };
 }
 
 /* The first packet of a connection: a service, a dest, a new record. A
@@ -84,61 +195,107 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
                              struct xlvs_first* first) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
   if (!pkt || !first || !control) return XLVS_STEP_drop_internal;
+  if (first->reuse == XLVS_REUSE_nodest) xlvs_end_reused(first);
   if (pkt->fragment == XLVS_FRAGMENT_later) return XLVS_STEP_pass_fragment;
-  /* Never begun with anything but a SYN or INIT (ip_vs_proto_tcp.c). */
-  if (!xlvs_begins_conn(pkt)) return XLVS_STEP_pass_no_conn;
-  const struct xlvs_service* service = xlvs_service_find(pkt);
+  if (!xlvs_begins_conn(pkt, control)) return XLVS_STEP_pass_no_conn;
+  const __u32 service = xlvs_service_find(pkt);
   if (!service) return XLVS_STEP_pass_no_service;
+  const bool by_mark = service & XLVS_SERVICE_BY_MARK;
+  const __u32 service_id = service & ~XLVS_SERVICE_BY_MARK;
+  const struct xlvs_pool* pool = bpf_map_lookup_elem(&xlvs_pools, &service_id);
+  if (!pool) return XLVS_STEP_drop_internal;
   if (pkt->sport == XLVS_FTP_DATA_PORT) return XLVS_STEP_pass_source_port_20;
   const int check = xlvs_check_first(ctx, pkt);
   if (check != XLVS_STEP_next) return check;
+  if (xlvs_drops_first()) return XLVS_STEP_drop_defence;
 
   struct xlvs_insert* insert = &first->insert;
-  const __u16 nexthop = xlvs_nexthop_learn(ctx, pkt->l3_off);
-  const __u32 dest = xlvs_schedule(pkt, service->id);
-  if (first->is_reused) {
-    struct xlvs_conn* conn = xlvs_conn_at(insert->place, first->reused_slot);
-    if (conn)
-      xlvs_conn_end(insert->place, conn, first->reused_slot,
-                    first->reused_life);
-  }
-  if (!dest) return XLVS_STEP_tx_icmp_port_unreach;
+  const __u32 flags = XLVS_READ_ONCE(pool->flags);
+  const bool one_packet =
+      pkt->l4_proto == IPPROTO_UDP && (flags & XLVS_SERVICE_one_packet);
+  const bool persistent = flags & XLVS_SERVICE_persistent;
+  /* FTP's data, which only a template can bring to the right server. */
+  if (!persistent && !by_mark && pool->vport && pool->vport != pkt->dport)
+    return XLVS_STEP_pass_no_service;
+  const __u16 nexthop = one_packet ? 0 : xlvs_nexthop_learn(ctx, pkt->l3_off);
+  const int chosen = persistent ? xlvs_choose_by_template(pkt, service_id,
+                                                          /*holds=*/!one_packet)
+                                : xlvs_schedule(pkt, service_id);
+  if (first->reuse == XLVS_REUSE_anew) xlvs_end_reused(first);
+  if (chosen < 0) return XLVS_STEP_drop_table_full;
+  if (!chosen)
+    return by_mark && control->set.cache_bypass
+               ? XLVS_STEP_pass_cache_bypass
+               : XLVS_STEP_tx_icmp_port_unreach;
+  const __u32 dest = chosen;
   const struct xlvs_dest* record = bpf_map_lookup_elem(&xlvs_dests, &dest);
   if (!record) return XLVS_STEP_drop_internal;
 
-  const enum xlvs_method method = record->method;
-  const __u8 state = xlvs_state_after(
-      pkt, method == XLVS_METHOD_masq ? XLVS_TO_DEST : XLVS_TO_DEST_ONLY,
-      pkt->l4_proto == XLVS_IPPROTO_SCTP ? XLVS_CONN_sctp_none
-                                         : XLVS_CONN_tcp_none);
-  insert->dest = dest;
-  insert->life.life = (struct xlvs_conn_life){
-      .expires_ticks = pkt->now_ticks +
-                       control->timeout_ticks[state % XLVS_CONN_STATE_SLOTS],
-      .state = state,
-      .flags = (xlvs_state_is_active(state) ? 0 : XLVS_CONN_inactive) |
-               method << XLVS_CONN_METHOD_SHIFT,
-      .nexthop = nexthop,
-  };
-  for (int attempt = 0; attempt < XLVS_INSERT_ATTEMPTS; attempt++) {
-    const int result = xlvs_conn_insert(pkt, insert);
-    if (result == XLVS_INSERT_full) return XLVS_STEP_drop_table_full;
-    if (result == XLVS_INSERT_done) {
-      xlvs_count_conn_made(dest, insert->life.life.flags);
-      if (method == XLVS_METHOD_masq) xlvs_conn_shadow_older(pkt, insert);
-      return XLVS_STEP_next;
-    }
-    if (xlvs_find_made(pkt, insert)) return XLVS_STEP_next;
+  xlvs_describe_conn(pkt, control, record->method, persistent && !one_packet,
+                     nexthop, insert);
+  insert->ports.ports.dest = dest;
+  if (one_packet) { /* scheduled for itself: there is no record (-o) */
+    xlvs_count_one_packet(dest);
+    return XLVS_STEP_next;
   }
-  return XLVS_STEP_drop_table_busy;
+  insert->service = service_id;
+  insert->room = xlvs_room_for_new(insert->life.life.state, pool, control);
+  if (by_mark) {
+    const __u32 vaddr = xlvs_vaddr_acquire(&pkt->daddr);
+    insert->ports.ports.dest |= vaddr << XLVS_CONN_DEST_BITS;
+    if (!vaddr) {
+      xlvs_give_back(dest, insert->life.word, &pkt->saddr, /*forced=*/1);
+      return XLVS_STEP_drop_vaddrs_full;
+    }
+  }
+  return xlvs_insert_conn(pkt, insert);
 }
 
-/* Begins a connection; `found` as it was if it is `reused`. */
-static __always_inline enum xlvs_step xlvs_begin(struct xdp_md* ctx,
-                                                 const struct xlvs_packet* pkt,
-                                                 struct xlvs_place place,
-                                                 __u32 inserts, bool reused,
-                                                 struct xlvs_found* found) {
+/* To the dest of the connection that was made. */
+static __always_inline enum xlvs_step xlvs_deliver_first(
+    struct xdp_md* ctx, const struct xlvs_packet* pkt,
+    const struct xlvs_packet* request, struct xlvs_scratch* scratch) {
+  const struct xlvs_insert* made = &scratch->first.insert;
+  const bool from_error = request->from_error;
+  if (pkt->fragment == XLVS_FRAGMENT_first) xlvs_fragment_remember(pkt);
+  struct xlvs_delivery* delivery = &scratch->delivery;
+  delivery->life = made->life;
+  delivery->dest_id = xlvs_dest_id(made->ports);
+  delivery->vport = request->dport;
+  delivery->ret_mtu = 0;
+  xlvs_count_in(delivery->dest_id, pkt->ip_bytes);
+  return (enum xlvs_step)xlvs_deliver_any(
+      ctx, pkt, from_error ? &scratch->quoted : NULL, delivery);
+}
+
+/* The program for first packets: makes the connection that xlvs_begin asked for
+ * and delivers the packet. It has a stack of its own. */
+static __always_inline enum xlvs_step xlvs_first_path(
+    struct xdp_md* ctx, struct xlvs_scratch* scratch) {
+  const struct xlvs_packet* pkt = &scratch->packet;
+  const bool from_error = scratch->first.is_from_error;
+  const struct xlvs_packet* request =
+      from_error ? &scratch->probe : &scratch->packet;
+  enum xlvs_step step =
+      (enum xlvs_step)xlvs_new_conn(ctx, request, &scratch->first);
+  if (step == XLVS_STEP_next)
+    step = xlvs_deliver_first(ctx, pkt, request, scratch);
+  if (from_error && step == XLVS_STEP_pass_no_service)
+    return XLVS_STEP_pass_icmp_no_conn;
+  if (step < XLVS_STEP_tx_icmp_port_unreach ||
+      step > XLVS_STEP_tx_icmp_frag_needed)
+    return step;
+  /* An error is not answered by an error (RFC 1122, 3.2.2; RFC 4443, 2.4 e). */
+  return from_error ? XLVS_STEP_drop_icmp_failed
+                    : (enum xlvs_step)xlvs_icmp_error(
+                          ctx, pkt, step, scratch->delivery.ret_mtu);
+}
+
+/* Has the program for first packets make a connection. `found` is what the
+ * lookup found, if anything. */
+static __always_inline enum xlvs_step xlvs_begin(
+    const struct xlvs_packet* pkt, struct xlvs_place place, __u32 inserts,
+    enum xlvs_reuse reuse, const struct xlvs_found* found) {
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
   if (!scratch) return XLVS_STEP_drop_internal;
   struct xlvs_first* first = &scratch->first;
@@ -146,17 +303,10 @@ static __always_inline enum xlvs_step xlvs_begin(struct xdp_md* ctx,
   first->insert.inserts = inserts;
   first->reused_life = found->life;
   first->reused_slot = found->slot;
-  first->is_reused = reused;
-  const enum xlvs_step step = (enum xlvs_step)xlvs_new_conn(ctx, pkt, first);
-
-  if (step != XLVS_STEP_next) return step;
-  const __u32 dest_id = first->insert.dest;
-  found->dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
-  if (!found->dest) return XLVS_STEP_drop_internal;
-  found->dest_id = dest_id;
-  found->vport = pkt->dport;
-  found->life = first->insert.life;
-  return XLVS_STEP_next;
+  first->reuse = reuse;
+  first->is_from_error = pkt->from_error;
+  if (!pkt->from_error) scratch->packet = *pkt;
+  return XLVS_STEP_begins;
 }
 
 #endif

@@ -29,6 +29,23 @@ static __always_inline void xlvs_turn(const struct xlvs_packet* quoted,
   ret->now_ticks = now_ticks;
 }
 
+/* An error about no connection begins one, if the settings say so
+ * (ip_vs_in_icmp, schedule_icmp). */
+static __always_inline enum xlvs_step xlvs_begin_by_error(
+    const struct xlvs_packet* pkt, struct xlvs_packet* probe) {
+  probe->from_error = 1;
+  probe->l3 = pkt->l3;
+  probe->l3_off = pkt->l3_off;
+  probe->l4_off = pkt->l4_off;
+  struct xlvs_place place;
+  struct xlvs_found found = {};
+  __u32 inserts = 0;
+  /* Once more, for what the table looked like. */
+  if (xlvs_conn_find(probe, XLVS_TO_DEST, &place, &inserts, &found))
+    return XLVS_STEP_pass_icmp_no_conn;
+  return xlvs_begin(probe, place, inserts, XLVS_REUSE_none, &found);
+}
+
 static __always_inline bool xlvs_find_quoted(const struct xlvs_packet* probe,
                                              enum xlvs_direction direction,
                                              struct xlvs_found* ret) {
@@ -41,11 +58,14 @@ static __always_inline bool xlvs_find_quoted(const struct xlvs_packet* probe,
  * sent it. */
 static __always_inline enum xlvs_step xlvs_error_to_dest(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
-    struct xlvs_scratch* scratch) {
+    struct xlvs_scratch* scratch, const struct xlvs_control* control) {
   const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
   if (!xlvs_find_quoted(&scratch->probe, XLVS_TO_DEST, &found))
-    return XLVS_STEP_pass_icmp_no_conn;
+    return XLVS_READ_ONCE(control->set.schedule_icmp) &&
+                   xlvs_icmp_is_intact(ctx, pkt)
+               ? xlvs_begin_by_error(pkt, &scratch->probe)
+               : XLVS_STEP_pass_icmp_no_conn;
   if (found.dest->state != XLVS_DEST_available)
     return XLVS_STEP_drop_dest_removed;
   if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
@@ -75,12 +95,14 @@ static __always_inline enum xlvs_step xlvs_error_to_client(
   if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
   if (found.dest->state == XLVS_DEST_available)
     xlvs_count_out(found.dest_id, pkt->ip_bytes);
+  const struct xlvs_addr* vaddr = xlvs_vaddr_of(&found);
+  if (!vaddr) return XLVS_STEP_drop_internal;
   struct xlvs_nexthop way;
-  enum xlvs_step step = xlvs_find_way_to_client(ctx, pkt, &found, &way);
+  enum xlvs_step step = xlvs_find_way_to_client(ctx, pkt, &found, vaddr, &way);
   if (step != XLVS_STEP_next) return step;
   const struct xlvs_shape shape = xlvs_shape_of(pkt);
-  step = xlvs_masq_error(ctx, shape, quoted, XLVS_TO_CLIENT, &found.dest->vaddr,
-                         found.vport);
+  step =
+      xlvs_masq_error(ctx, shape, quoted, XLVS_TO_CLIENT, vaddr, found.vport);
   if (step != XLVS_STEP_next) return step;
   struct xlvs_view view;
   if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
@@ -118,10 +140,13 @@ static __always_inline enum xlvs_step xlvs_icmp_path(
   if (step != XLVS_STEP_next || !xlvs_addr_equal(&quoted->saddr, &pkt->daddr))
     return xlvs_icmp_of_host(pkt);
   xlvs_turn(quoted, pkt->now_ticks, &scratch->probe);
-  if (xlvs_local_roles(&quoted->saddr) & XLVS_LOCAL_virtual)
-    return xlvs_error_to_dest(ctx, pkt, scratch);
-  if (!(xlvs_local_roles(&quoted->daddr) & XLVS_LOCAL_dest))
-    return xlvs_icmp_of_host(pkt);
+  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  if (!control) return XLVS_STEP_drop_internal;
+  const bool from_dest = xlvs_local_roles(&quoted->daddr) & XLVS_LOCAL_dest;
+  if ((xlvs_local_roles(&quoted->saddr) & XLVS_LOCAL_virtual) ||
+      (!from_dest && xlvs_is_in_wide(&quoted->saddr, control)))
+    return xlvs_error_to_dest(ctx, pkt, scratch, control);
+  if (!from_dest) return xlvs_icmp_of_host(pkt);
   const enum xlvs_step answered = xlvs_error_to_client(ctx, pkt, scratch);
   return answered == XLVS_STEP_pass_icmp_no_conn
              ? (enum xlvs_step)xlvs_tunnel_error(ctx, pkt, quoted)

@@ -28,7 +28,7 @@ static __always_inline __u32 xlvs_check_off(__u8 l4_proto) {
 
 static __always_inline void xlvs_reply_ports(struct __sk_buff* skb,
                                              const struct xlvs_packet* pkt,
-                                             const struct xlvs_dest* dest,
+                                             const struct xlvs_addr* vaddr,
                                              __u16 vport) {
   const __u32 check_off = xlvs_check_off(pkt->l4_proto);
   if (pkt->fragment == XLVS_FRAGMENT_later || !check_off) return;
@@ -38,11 +38,11 @@ static __always_inline void xlvs_reply_ports(struct __sk_buff* skb,
   const __be16 new_port = bpf_htons(vport);
   if (pkt->l3 == XLVS_V4) {
     bpf_l4_csum_replace(skb, check, xlvs_addr_to_v4(&pkt->saddr),
-                        xlvs_addr_to_v4(&dest->vaddr),
+                        xlvs_addr_to_v4(vaddr),
                         BPF_F_PSEUDO_HDR | mark | sizeof(__be32));
   } else {
     struct xlvs_addr old_addr = pkt->saddr;
-    struct xlvs_addr new_addr = dest->vaddr;
+    struct xlvs_addr new_addr = *vaddr;
     const __s64 change = bpf_csum_diff((__be32*)&old_addr, sizeof(old_addr),
                                        (__be32*)&new_addr, sizeof(new_addr), 0);
     bpf_l4_csum_replace(skb, check, 0, change, BPF_F_PSEUDO_HDR | mark);
@@ -54,14 +54,14 @@ static __always_inline void xlvs_reply_ports(struct __sk_buff* skb,
 
 static __always_inline void xlvs_reply_addr(struct __sk_buff* skb,
                                             const struct xlvs_packet* pkt,
-                                            const struct xlvs_dest* dest) {
+                                            const struct xlvs_addr* to) {
   if (pkt->l3 == XLVS_V6) {
-    struct xlvs_addr vaddr = dest->vaddr;
+    struct xlvs_addr vaddr = *to;
     bpf_skb_store_bytes(skb, pkt->l3_off + offsetof(struct ipv6hdr, saddr),
                         &vaddr, sizeof(vaddr), 0);
     return;
   }
-  const __be32 vaddr = xlvs_addr_to_v4(&dest->vaddr);
+  const __be32 vaddr = xlvs_addr_to_v4(to);
   bpf_l3_csum_replace(skb, pkt->l3_off + offsetof(struct iphdr, check),
                       xlvs_addr_to_v4(&pkt->saddr), vaddr, sizeof(vaddr));
   bpf_skb_store_bytes(skb, pkt->l3_off + offsetof(struct iphdr, saddr), &vaddr,
@@ -106,12 +106,14 @@ static __always_inline void xlvs_error_from_here(
   const __u32 check = pkt->l4_off + offsetof(struct xlvs_icmp_header, checksum);
   const __be16 old_port = bpf_htons(quoted->dport);
   const __be16 new_port = bpf_htons(found.vport);
-  struct xlvs_addr vaddr = found.dest->vaddr;
+  const struct xlvs_addr* own = xlvs_vaddr_of(&found);
+  if (!own) return;
+  struct xlvs_addr vaddr = *own;
   bpf_l4_csum_replace(skb, check, old_port, new_port, sizeof(new_port));
   bpf_skb_store_bytes(skb,
                       quoted->l4_off + offsetof(struct xlvs_ports_header, dest),
                       &new_port, sizeof(new_port), 0);
-  xlvs_reply_addr(skb, pkt, found.dest);
+  xlvs_reply_addr(skb, pkt, &vaddr);
   if (pkt->l3 == XLVS_V6) {
     xlvs_mend_icmpv6(skb, check, &pkt->saddr, &vaddr);
     xlvs_mend_icmpv6(skb, check, &quoted->daddr, &vaddr);
@@ -144,8 +146,10 @@ static __always_inline void xlvs_reply_from_here(
   if (pkt->fragment == XLVS_FRAGMENT_first) xlvs_fragment_remember(pkt);
   if (found.dest->state == XLVS_DEST_available)
     xlvs_count_out(found.dest_id, pkt->ip_bytes);
-  xlvs_reply_ports(skb, pkt, found.dest, found.vport);
-  xlvs_reply_addr(skb, pkt, found.dest);
+  const struct xlvs_addr* vaddr = xlvs_vaddr_of(&found);
+  if (!vaddr) return;
+  xlvs_reply_ports(skb, pkt, vaddr, found.vport);
+  xlvs_reply_addr(skb, pkt, vaddr);
 }
 
 SEC("tc")
@@ -160,7 +164,8 @@ int xlvs_local_reply(struct __sk_buff* skb) {
     return XLVS_TC_NEXT;
   const struct xlvs_cursor frame = {(void*)(long)skb->data,
                                     (void*)(long)skb->data_end};
-  struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks)};
+  struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks),
+                            .secure_tcp = XLVS_READ_ONCE(clock->secure_tcp)};
   if (xlvs_parse_any(frame, skb->len, &pkt) != XLVS_STEP_next)
     return XLVS_TC_NEXT;
   if (xlvs_is_icmp(&pkt))

@@ -16,9 +16,9 @@
 /* The way to the client, as far as the packet may take it. */
 static __always_inline enum xlvs_step xlvs_find_way_to_client(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_found* found,
-    struct xlvs_nexthop* ret) {
+    const struct xlvs_addr* vaddr, struct xlvs_nexthop* ret) {
   if (pkt->ttl <= 1) return XLVS_STEP_pass_reply_ttl;
-  const enum xlvs_step step = xlvs_way_to_client(ctx, pkt, found, ret);
+  const enum xlvs_step step = xlvs_way_to_client(ctx, pkt, found, vaddr, ret);
   if (step != XLVS_STEP_next) return step;
   if (ret->mtu && pkt->ip_bytes > ret->mtu) return XLVS_STEP_pass_too_big;
   return xlvs_can_send(ctx, ret->ifindex) ? XLVS_STEP_next
@@ -31,11 +31,11 @@ static __always_inline enum xlvs_step xlvs_find_way_to_client(
  * as it came: the answer is for the real server. */
 __noinline int xlvs_reply_by_kernel(struct xdp_md* ctx,
                                     const struct xlvs_packet* pkt,
-                                    const struct xlvs_dest* dest, __u32 vport,
+                                    const struct xlvs_addr* vaddr, __u32 vport,
                                     __u32 step) {
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
-  if (!pkt || !dest || !scratch || !control) return XLVS_STEP_drop_internal;
+  if (!pkt || !vaddr || !scratch || !control) return XLVS_STEP_drop_internal;
   const bool cut = step == XLVS_STEP_pass_too_big;
   if (XLVS_READ_ONCE(control->handover) <
       (cut ? XLVS_HANDOVER_cut : XLVS_HANDOVER_send))
@@ -45,7 +45,7 @@ __noinline int xlvs_reply_by_kernel(struct xdp_md* ctx,
     return step;
   struct xlvs_fib_query* query = &scratch->query;
   __builtin_memset(query, 0, sizeof(*query));
-  query->saddr = dest->vaddr;
+  query->saddr = *vaddr;
   query->daddr = pkt->daddr;
   query->l4_proto = pkt->l4_proto;
   const int result = xlvs_fib(ctx, query);
@@ -55,7 +55,7 @@ __noinline int xlvs_reply_by_kernel(struct xdp_md* ctx,
   struct xlvs_view view;
   if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
   enum xlvs_step done =
-      xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_CLIENT, &dest->vaddr, vport);
+      xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_CLIENT, vaddr, vport);
   if (done != XLVS_STEP_next) return done;
   const struct xlvs_nexthop blank = {}; /* the kernel's to write */
   done = xlvs_hop(ctx, &view, shape, &blank);
@@ -64,6 +64,14 @@ __noinline int xlvs_reply_by_kernel(struct xdp_md* ctx,
                                          .ifindex = query->ret_route_ifindex,
                                          .mtu = cut ? scratch->reply_mtu : 0};
   return xlvs_hand_over(ctx, &handover, (enum xlvs_step)step);
+}
+
+/* The first reply of UDP that a template's connection gets. */
+static __always_inline bool xlvs_has_news_for_template(
+    const struct xlvs_packet* pkt, const struct xlvs_found* found) {
+  return (found->life.life.flags &
+          (XLVS_CONN_controlled | XLVS_CONN_assured)) == XLVS_CONN_controlled &&
+         pkt->l4_proto == IPPROTO_UDP;
 }
 
 static __always_inline enum xlvs_step xlvs_to_client(
@@ -79,21 +87,24 @@ static __always_inline enum xlvs_step xlvs_to_client(
   if (shape.fragment == XLVS_FRAGMENT_first) xlvs_fragment_remember(pkt);
   if (found.dest->state == XLVS_DEST_available)
     xlvs_count_out(found.dest_id, pkt->ip_bytes);
+  if (xlvs_has_news_for_template(pkt, &found))
+    xlvs_conn_answered(found.conn, found.life.word);
 
+  const struct xlvs_addr* vaddr = xlvs_vaddr_of(&found);
+  if (!vaddr) return XLVS_STEP_drop_internal;
   struct xlvs_nexthop way;
-  enum xlvs_step step = xlvs_find_way_to_client(ctx, pkt, &found, &way);
+  enum xlvs_step step = xlvs_find_way_to_client(ctx, pkt, &found, vaddr, &way);
   if (step == XLVS_STEP_pass_too_big || step == XLVS_STEP_pass_reply_route) {
     struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
     if (!scratch) return XLVS_STEP_drop_internal;
     if (step == XLVS_STEP_pass_too_big) scratch->reply_mtu = way.mtu;
-    return (enum xlvs_step)xlvs_reply_by_kernel(ctx, pkt, found.dest,
-                                                found.vport, step);
+    return (enum xlvs_step)xlvs_reply_by_kernel(ctx, pkt, vaddr, found.vport,
+                                                step);
   }
   if (step != XLVS_STEP_next) return step;
   struct xlvs_view view;
   if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
-  step = xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_CLIENT, &found.dest->vaddr,
-                   found.vport);
+  step = xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_CLIENT, vaddr, found.vport);
   if (step != XLVS_STEP_next) return step;
   step = xlvs_hop(ctx, &view, shape, &way);
   return step == XLVS_STEP_next

@@ -103,7 +103,8 @@ __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
                                  const struct xlvs_packet* pkt,
                                  const struct xlvs_packet* quoted) {
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
-  if (!pkt || !quoted || !scratch) return XLVS_STEP_drop_internal;
+  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  if (!pkt || !quoted || !scratch || !control) return XLVS_STEP_drop_internal;
   struct xlvs_packet* original = &scratch->original;
   struct xlvs_packet* answer = &scratch->answer;
   __builtin_memset(original, 0, sizeof(*original));
@@ -118,7 +119,8 @@ __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
   struct xlvs_place place;
   struct xlvs_found found = {};
   __u32 inserts = 0;
-  if (!(xlvs_local_roles(&original->daddr) & XLVS_LOCAL_virtual) ||
+  if ((!(xlvs_local_roles(&original->daddr) & XLVS_LOCAL_virtual) &&
+       !xlvs_is_in_wide(&original->daddr, control)) ||
       !xlvs_conn_find(original, XLVS_TO_DEST, &place, &inserts, &found) ||
       xlvs_method_of(found.life) != XLVS_METHOD_tunnel ||
       !xlvs_addr_equal(&found.dest->daddr, &quoted->daddr))
@@ -139,7 +141,8 @@ __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
   answer->l4_proto = original->l4_proto;
   answer->now_ticks = pkt->now_ticks;
   struct xlvs_nexthop way;
-  const enum xlvs_step step = xlvs_way_to_client(ctx, answer, &found, &way);
+  const enum xlvs_step step =
+      xlvs_way_to_client(ctx, answer, &found, &answer->saddr, &way);
   if (step != XLVS_STEP_next) return step;
   if (!xlvs_can_send(ctx, way.ifindex)) return XLVS_STEP_pass_reply_route;
 
