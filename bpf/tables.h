@@ -15,6 +15,7 @@
 #include "maps/config.h"
 #include "maps/conn.h"
 #include "maps/dest.h"
+#include "maps/flood.h"
 #include "maps/fragment.h"
 #include "maps/local.h"
 #include "maps/mark.h"
@@ -198,12 +199,7 @@ struct {
   __uint(max_entries, XLVS_VADDR_BUCKETS);
 } xlvs_vaddrs SEC(".maps");
 
-/* How many connections are embryonic in all, and how many first packets there
- * were since one was dropped in defence. Packets and the timer write. */
-struct xlvs_flood {
-  __s32 embryonic;
-  __u32 first_packets;
-};
+/* Packets and the timer write, the CLI reads. */
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);
