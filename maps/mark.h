@@ -34,10 +34,18 @@ XLVS_ASSERT_NO_PADDING(struct xlvs_mark);
 #define XLVS_MARKS 1024     /* entries of xlvs_marks and xlvs_wide */
 #define XLVS_MARK_HOSTS 256 /* addresses of a network in xlvs_locals */
 
+/* An LPM trie's key begins with its length: the address is at offset 4. */
+#ifdef __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpacked-not-aligned"
+#endif
 struct xlvs_wide_key {
   __u32 prefix_bits; /* of the 128 */
   struct xlvs_addr addr;
 } __attribute__((packed));
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+#endif
 XLVS_ASSERT_SIZE(struct xlvs_wide_key, 20);
 
 struct xlvs_vaddr {
@@ -49,8 +57,9 @@ XLVS_ASSERT_SIZE(struct xlvs_vaddr, 24);
 XLVS_ASSERT_NO_PADDING(struct xlvs_vaddr);
 
 #define XLVS_VADDRS_PER_BUCKET 8
-#define XLVS_VADDR_BUCKETS 2048 /* 14 bits of index: 32 - XLVS_CONN_DEST_BITS \
-                                 */
+#define XLVS_VADDR_BUCKETS                           \
+  2048 /* 14 bits of index: 32 - XLVS_CONN_DEST_BITS \
+        */
 
 struct xlvs_vaddr_bucket {
 #if defined(__bpf__)

@@ -14,6 +14,7 @@
 #include "loader/base/status.h"
 #include "loader/datapath/bpf_object.h"
 #include "loader/datapath/probe.h"
+#include "loader/datapath/settings.h"
 #include "loader/net/netns.h"
 #include "maps/clock.h"
 
@@ -56,11 +57,7 @@ absl::Status InitialiseMaps(const BpfObject& program, const Sizes& sizes) {
     control.timeout_ticks[state] = 61 * XLVS_TICKS_PER_SECOND;
   for (const auto& [state, seconds] : timeouts_s)
     control.timeout_ticks[state] = seconds * XLVS_TICKS_PER_SECOND;
-  control.set = {
-#define XLVS_X(name, standard, min, max, text) .name = standard,
-      XLVS_SETTINGS(XLVS_X)
-#undef XLVS_X
-  };
+  control.set = StandardSettings(sizes.conns);
 
   const uint32_t zero = 0;
   if (bpf_map_update_elem(program.map_fd("meta"), &zero, &meta, 0) != 0 ||

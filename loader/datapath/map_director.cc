@@ -11,6 +11,8 @@
 #include "loader/base/status.h"
 #include "loader/datapath/barrier.h"
 #include "loader/datapath/counters.h"
+#include "loader/datapath/persist_mask.h"
+#include "loader/datapath/templates.h"
 #include "loader/schedule/hash_table.h"
 #include "loader/schedule/sequence.h"
 
@@ -38,12 +40,63 @@ absl::Status CheckRealServer(const IpAddr& addr, const Route& route) {
       "real server's address ", addr.ToString(), " is not unicast"));
 }
 
+// IPVS's ERANGE.
+absl::Status CheckThresholds(const Dest& dest) {
+  if (dest.l_threshold <= dest.u_threshold) return absl::OkStatus();
+  return absl::OutOfRangeError("the lower threshold is above the upper one");
+}
+
 xlvs_service_key RawKey(const ServiceKey& key) {
   return {.vaddr = key.vaddr.raw(),
           .vport = key.vport,
           .l4_proto = static_cast<uint8_t>(key.protocol),
           .pad0 = 0,
           .fwmark = key.fwmark};
+}
+
+uint32_t FlagsOf(const Service& service) {
+  return service.sched_flags |
+         (service.persistent_s != 0 ? XLVS_SERVICE_persistent : 0) |
+         (service.one_packet ? XLVS_SERVICE_one_packet : 0);
+}
+
+xlvs_service RawService(uint32_t id, Scheduler scheduler, uint32_t flags) {
+  return {.id = id,
+          .scheduler = static_cast<xlvs_scheduler>(scheduler),
+          .flags = flags,
+          .pad0 = 0};
+}
+
+// No timeout may be so long that ticks from now on look like ticks ago.
+uint32_t PersistTicks(const Service& service) {
+  constexpr uint32_t kMaxSeconds = 0x3fffffff / XLVS_TICKS_PER_SECOND;
+  return std::min(service.persistent_s, kMaxSeconds) * XLVS_TICKS_PER_SECOND;
+}
+
+// What packets do, by ip_vs_sched_persist and ip_vs_schedule (ip_vs_core.c):
+// only a service by mark that is not persistent has a port of the dest's for
+// packets to any.
+bool KeepsPort(const xlvs_dest& dest, bool persistent) {
+  if (dest.dport == 0) return true;
+  return dest.vport == 0 && (dest.fwmark == 0 || persistent);
+}
+
+void SetFlag(xlvs_dest& dest, uint8_t flag, bool on) {
+  StoreWord(dest.flags,
+            static_cast<uint8_t>(on ? dest.flags | flag : dest.flags & ~flag));
+}
+
+// A packet may see half of the new address. Of IPv4 addresses the halves differ
+// in one word only.
+void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
+  using Halves = std::array<uint64_t, 2>;
+  auto& target = reinterpret_cast<Halves&>(to);
+  const auto halves = std::bit_cast<Halves>(value);
+  for (size_t i = 0; i < halves.size(); ++i) StoreWord(target[i], halves[i]);
+}
+
+bool IsFtp(const ServiceKey& key) {
+  return key.protocol == Protocol::kTcp && key.vport == 21;
 }
 
 }  // namespace
@@ -53,14 +106,14 @@ xlvs_service_key RawKey(const ServiceKey& key) {
 absl::StatusOr<std::unique_ptr<MapDirector>> MapDirector::Open(
     const Instance& instance, bool for_writing, UniqueFd lock,
     RouteFinder find_route) {
-  std::unique_ptr<MapDirector> director(new MapDirector);
-  director->lock_ = std::move(lock);
-  director->find_route_ = std::move(find_route);
+  std::unique_ptr<MapDirector> director(
+      new MapDirector(instance, std::move(lock), std::move(find_route)));
   XLVS_ASSIGN_OR_RETURN(director->meta_, instance.CheckedMeta());
-  XLVS_RETURN_IF_ERROR(director->OpenMaps(instance, for_writing));
+  XLVS_RETURN_IF_ERROR(director->OpenMaps(for_writing));
   XLVS_RETURN_IF_ERROR(director->ReadServices());
   XLVS_RETURN_IF_ERROR(director->ReadDests());
   if (for_writing) {
+    director->CountLocals();
     director->ReadLists();
     if (director->control_[0].unfinished != 0)
       XLVS_RETURN_IF_ERROR(
@@ -70,33 +123,38 @@ absl::StatusOr<std::unique_ptr<MapDirector>> MapDirector::Open(
   return director;
 }
 
-absl::Status MapDirector::OpenMaps(const Instance& instance, bool for_writing) {
-  XLVS_ASSIGN_OR_RETURN(UniqueFd services, instance.OpenPin("services"));
+// Not the connections: mapping a large table takes as long as all the rest.
+absl::Status MapDirector::OpenMaps(bool for_writing) {
+  XLVS_ASSIGN_OR_RETURN(UniqueFd services, instance_.OpenPin("services"));
   auto services_map =
       HashMap<xlvs_service_key, xlvs_service>::Open(std::move(services));
   if (!services_map.ok()) return services_map.status();
   services_map_ = *std::move(services_map);
   XLVS_ASSIGN_OR_RETURN(pools_,
-                        instance.MapArray<xlvs_pool>("pools", for_writing));
+                        instance_.MapArray<xlvs_pool>("pools", for_writing));
   XLVS_ASSIGN_OR_RETURN(slots_,
-                        instance.MapArray<xlvs_slots>("slots", for_writing));
+                        instance_.MapArray<xlvs_slots>("slots", for_writing));
   XLVS_ASSIGN_OR_RETURN(dests_,
-                        instance.MapArray<xlvs_dest>("dests", for_writing));
+                        instance_.MapArray<xlvs_dest>("dests", for_writing));
   XLVS_ASSIGN_OR_RETURN(loads_,
-                        instance.MapArray<xlvs_load>("loads", for_writing));
+                        instance_.MapArray<xlvs_load>("loads", for_writing));
   XLVS_ASSIGN_OR_RETURN(rates_,
-                        instance.MapArray<xlvs_rate>("rates", for_writing));
+                        instance_.MapArray<xlvs_rate>("rates", for_writing));
   XLVS_ASSIGN_OR_RETURN(
-      control_, instance.MapArray<xlvs_control>("control", for_writing));
-  XLVS_ASSIGN_OR_RETURN(clock_, instance.MapArray<xlvs_clock>("clock", false));
-  XLVS_ASSIGN_OR_RETURN(buckets_,
-                        instance.MapArray<xlvs_bucket>("conns", false));
+      control_, instance_.MapArray<xlvs_control>("control", for_writing));
+  XLVS_ASSIGN_OR_RETURN(clock_, instance_.MapArray<xlvs_clock>("clock", false));
   XLVS_ASSIGN_OR_RETURN(Mapped<xlvs_local> locals,
-                        instance.MapArray<xlvs_local>("locals", for_writing));
+                        instance_.MapArray<xlvs_local>("locals", for_writing));
   XLVS_ASSIGN_OR_RETURN(Mapped<xlvs_filter> filter,
-                        instance.MapArray<xlvs_filter>("filter", for_writing));
+                        instance_.MapArray<xlvs_filter>("filter", for_writing));
   locals_ = Locals(std::move(locals), std::move(filter), meta_.config);
-  XLVS_ASSIGN_OR_RETURN(counters_fd_, instance.OpenPin("counters"));
+  XLVS_ASSIGN_OR_RETURN(Mapped<xlvs_mark> marks,
+                        instance_.MapArray<xlvs_mark>("marks", for_writing));
+  XLVS_ASSIGN_OR_RETURN(UniqueFd wide_fd, instance_.OpenPin("wide"));
+  XLVS_ASSIGN_OR_RETURN(MarkList::WideMap wide,
+                        MarkList::WideMap::Open(std::move(wide_fd)));
+  marks_ = MarkList(std::move(marks), std::move(wide));
+  XLVS_ASSIGN_OR_RETURN(counters_fd_, instance_.OpenPin("counters"));
   return absl::OkStatus();
 }
 
@@ -104,10 +162,10 @@ absl::Status MapDirector::ReadServices() {
   XLVS_ASSIGN_OR_RETURN(const auto entries, services_map_.Entries());
   std::vector<bool> used(pools_.size());
   for (const auto& [raw_key, raw] : entries) {
-    const ServiceKey key = {
-        .vaddr = IpAddr(raw_key.vaddr),
-        .vport = raw_key.vport,
-        .protocol = static_cast<Protocol>(raw_key.l4_proto)};
+    const ServiceKey key = {.vaddr = IpAddr(raw_key.vaddr),
+                            .vport = raw_key.vport,
+                            .protocol = static_cast<Protocol>(raw_key.l4_proto),
+                            .fwmark = raw_key.fwmark};
     services_[key] = {.id = raw.id,
                       .scheduler = static_cast<Scheduler>(raw.scheduler),
                       .flags = raw.flags,
@@ -115,7 +173,6 @@ absl::Status MapDirector::ReadServices() {
                       .dests = {},
                       .removed = {}};
     if (raw.id < used.size()) used[raw.id] = true;
-    locals_.Count(key.vaddr, XLVS_LOCAL_virtual);
   }
   for (uint32_t id = pools_.size(); id-- > 1;)
     if (!used[id]) free_service_ids_.push_back(id);
@@ -125,7 +182,8 @@ absl::Status MapDirector::ReadServices() {
 ServiceKey MapDirector::KeyOf(const xlvs_dest& dest) {
   return {.vaddr = IpAddr(dest.vaddr),
           .vport = dest.vport,
-          .protocol = static_cast<Protocol>(dest.l4_proto)};
+          .protocol = static_cast<Protocol>(dest.l4_proto),
+          .fwmark = dest.fwmark};
 }
 
 absl::Status MapDirector::ReadDests() {
@@ -137,10 +195,6 @@ absl::Status MapDirector::ReadDests() {
     }
     const ServiceKey key = KeyOf(dest);
     dests_by_key_[{key, {IpAddr(dest.daddr), dest.dport}}] = id;
-    locals_.Count(IpAddr(dest.daddr), XLVS_LOCAL_dest);
-    // A removed dest keeps its service's address ours: its connections'
-    // packets are dropped, not handed to the host.
-    locals_.Count(key.vaddr, XLVS_LOCAL_virtual);
     const auto service = services_.find(key);
     if (service == services_.end()) continue;
     (dest.state == XLVS_DEST_available ? service->second.dests
@@ -153,6 +207,19 @@ absl::Status MapDirector::ReadDests() {
                 return dests_[a].order > dests_[b].order;
               });
   return absl::OkStatus();
+}
+
+void MapDirector::CountLocals() {
+  for (const auto& [key, service] : services_)
+    if (key.fwmark == 0) locals_.Count(key.vaddr, XLVS_LOCAL_virtual);
+  for (const auto& [key, id] : dests_by_key_) {
+    locals_.Count(key.second.daddr, XLVS_LOCAL_dest);
+    // A removed dest keeps its service's address ours: its connections'
+    // packets are dropped, not handed to the host.
+    if (key.first.fwmark == 0)
+      locals_.Count(key.first.vaddr, XLVS_LOCAL_virtual);
+  }
+  marks_.CountIn(locals_);
 }
 
 namespace {
@@ -209,19 +276,35 @@ void MapDirector::ReadLists() {
 
 absl::Status MapDirector::Repair() {
   const Change change(*this);
-  // Dests of a service that is gone.
-  for (const auto& [key, id] : dests_by_key_)
-    if (!services_.contains(key.first) &&
-        dests_[id].state == XLVS_DEST_available) {
-      dests_[id].removed_at_ticks = clock_[0].now_ticks;
-      dests_[id].service = 0;
-      StoreWord(dests_[id].state, XLVS_DEST_removed);
+  // Dests of a service that is gone. Its connections may still be held by
+  // templates.
+  ServiceState gone;
+  for (const auto& [key, id] : dests_by_key_) {
+    xlvs_dest& dest = dests_[id];
+    if (services_.contains(key.first) || dest.service == 0) continue;
+    gone.removed.push_back(id);
+    if (dest.state == XLVS_DEST_available) {
+      dest.removed_at_ticks = clock_[0].now_ticks;
+      StoreWord(dest.state, XLVS_DEST_removed);
     }
-  for (auto& [key, service] : services_) {
-    for (const uint32_t id : service.dests) dests_[id].service = service.id;
-    XLVS_RETURN_IF_ERROR(PublishList(service, /*restart=*/false));
   }
-  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size()));
+  if (!gone.removed.empty()) {
+    XLVS_ASSIGN_OR_RETURN(auto buckets, MapConns(/*for_writing=*/true));
+    Release({&gone}, buckets);
+    for (const uint32_t id : gone.removed) dests_[id].service = 0;
+    EndConnsOfRemoved();
+  }
+  for (auto& [key, service] : services_) {
+    for (const uint32_t id : service.dests) {
+      dests_[id].service = service.id;
+      SetFlag(dests_[id], XLVS_DEST_keeps_port,
+              KeepsPort(dests_[id], service.is_persistent()));
+    }
+    XLVS_RETURN_IF_ERROR(PublishList(service, /*restart=*/false));
+    SetLimited(service);
+  }
+  WriteServiceCounts();
+  XLVS_RETURN_IF_ERROR(marks_.Rebuild(control_[0]));
   return locals_.Rebuild();
 }
 
@@ -260,7 +343,8 @@ void MapDirector::EmptyTrash(uint32_t age_ticks) {
         now_ticks - dest.removed_at_ticks < age_ticks)
       continue;
     const xlvs_counters sum = SumOverCpus(id);
-    if (sum.active == 0 && sum.inactive == 0) empty.push_back(id);
+    if (sum.active == 0 && sum.inactive == 0 && sum.persistent == 0)
+      empty.push_back(id);
   }
   for (const uint32_t id : empty) FreeDest(id);
 }
@@ -274,11 +358,12 @@ void MapDirector::FreeDest(uint32_t id) {
   }
   dests_by_key_.erase({key, {IpAddr(dest.daddr), dest.dport}});
   locals_.Remove(IpAddr(dest.daddr), XLVS_LOCAL_dest);
-  locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
-  StoreWord(dest.state, XLVS_DEST_free);
+  RemoveVirtual(key);
+  // All of it before the id is free: whoever takes it finds it as new.
   ClearCounters(id);
   loads_[id] = {};
   rates_[id] = {};
+  StoreWord(dest.state, XLVS_DEST_free);
   free_dest_ids_.push_back(id);
 }
 
@@ -388,93 +473,173 @@ absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
 
 // ---- services
 
+absl::Status MapDirector::AddVirtual(const ServiceKey& key) {
+  if (key.fwmark != 0) return absl::OkStatus();
+  return locals_.Add(key.vaddr, XLVS_LOCAL_virtual);
+}
+
+void MapDirector::RemoveVirtual(const ServiceKey& key) {
+  if (key.fwmark == 0) locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
+}
+
+void MapDirector::WriteServiceCounts() {
+  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size()));
+  const auto ftp =
+      std::count_if(services_.begin(), services_.end(),
+                    [](const auto& service) { return IsFtp(service.first); });
+  StoreWord(control_[0].ftp_services, static_cast<uint32_t>(ftp));
+}
+
 absl::Status MapDirector::AddService(const Service& service) {
   if (Find(service.key) != nullptr)
     return absl::AlreadyExistsError("service exists");
   XLVS_ASSIGN_OR_RETURN(const uint32_t id, NewServiceId());
   const Change change(*this);
-  XLVS_RETURN_IF_ERROR(locals_.Add(service.key.vaddr, XLVS_LOCAL_virtual));
+  XLVS_RETURN_IF_ERROR(AddVirtual(service.key));
   ServiceState state = {.id = id,
                         .scheduler = service.scheduler,
-                        .flags = service.sched_flags,
+                        .flags = FlagsOf(service),
                         .is_v4 = service.key.vaddr.is_v4(),
                         .dests = {},
                         .removed = {}};
   pools_[id] = {};
-  XLVS_RETURN_IF_ERROR(PublishList(state, /*restart=*/true));
-  const xlvs_service raw = {
-      .id = id,
-      .scheduler = static_cast<xlvs_scheduler>(service.scheduler),
-      .flags = service.sched_flags,
-      .pad0 = 0};
-  if (auto status = services_map_.Insert(RawKey(service.key), raw);
-      !status.ok()) {
-    locals_.Remove(service.key.vaddr, XLVS_LOCAL_virtual);
+  pools_[id].persist_mask = PersistMask(service);
+  pools_[id].persist_ticks = PersistTicks(service);
+  pools_[id].vport = service.key.vport;
+  auto status = PublishList(state, /*restart=*/true);
+  if (status.ok())
+    status = services_map_.Insert(RawKey(service.key),
+                                  RawService(id, state.scheduler, state.flags));
+  if (!status.ok()) {
+    RemoveVirtual(service.key);
     return status;
   }
   free_service_ids_.pop_back();
   services_[service.key] = std::move(state);
-  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size()));
+  WriteServiceCounts();
   return absl::OkStatus();
 }
 
 absl::Status MapDirector::EditService(const Service& service) {
   ServiceState* state = Find(service.key);
   if (state == nullptr) return absl::NotFoundError("no such service");
+  xlvs_pool& pool = pools_[state->id];
+  const uint32_t flags = FlagsOf(service);
+  const uint32_t persist_ticks = PersistTicks(service);
+  const xlvs_addr mask = PersistMask(service);
   const bool restart = state->scheduler != service.scheduler;
-  if (!restart && state->flags == service.sched_flags) return absl::OkStatus();
+  const bool new_mask = IpAddr(mask) != IpAddr(pool.persist_mask);
+  const uint32_t changed_flags = flags ^ state->flags;
+  if (!restart && changed_flags == 0 && !new_mask &&
+      persist_ticks == pool.persist_ticks)
+    return absl::OkStatus();
+
+  // Connections do not find their templates under another mask.
+  const bool releases = state->is_persistent() &&
+                        (new_mask || (flags & XLVS_SERVICE_persistent) == 0);
+  Mapped<xlvs_bucket> buckets;
+  if (releases) {
+    XLVS_ASSIGN_OR_RETURN(buckets, MapConns(/*for_writing=*/true));
+  }
+
   const Change change(*this);
-  const auto raw = [state] {
-    return xlvs_service{
-        .id = state->id,
-        .scheduler = static_cast<xlvs_scheduler>(state->scheduler),
-        .flags = state->flags,
-        .pad0 = 0};
+  const auto set_persistence = [&] {
+    StoreHalves(pool.persist_mask, mask);
+    StoreWord(pool.persist_ticks, persist_ticks);
   };
+  if (!state->is_persistent()) set_persistence();  // nobody looks at it yet
   const Scheduler old_scheduler =
       std::exchange(state->scheduler, service.scheduler);
-  const uint32_t old_flags = std::exchange(state->flags, service.sched_flags);
-  auto status = services_map_.Replace(RawKey(service.key), raw());
+  const uint32_t old_flags = std::exchange(
+      state->flags, releases ? flags & ~XLVS_SERVICE_persistent : flags);
+  auto status = services_map_.Replace(
+      RawKey(service.key), RawService(state->id, service.scheduler, flags));
   if (status.ok() && restart) status = PublishList(*state, restart);
-  if (status.ok()) {
-    StoreWord(pools_[state->id].flags, state->flags);
-    return absl::OkStatus();
+  if (!status.ok()) {
+    state->scheduler = old_scheduler;
+    state->flags = old_flags;
+    (void)services_map_.Replace(
+        RawKey(service.key), RawService(state->id, old_scheduler, old_flags));
+    return status;
   }
-  state->scheduler = old_scheduler;
-  state->flags = old_flags;
-  (void)services_map_.Replace(RawKey(service.key), raw());
-  return status;
-}
-
-absl::Status MapDirector::DeleteService(const ServiceKey& key) {
-  ServiceState* state = Find(key);
-  if (state == nullptr) return absl::NotFoundError("no such service");
-  const Change change(*this);
-  XLVS_RETURN_IF_ERROR(services_map_.Erase(RawKey(key)));
-  StoreWord(control_[0].services, static_cast<uint32_t>(services_.size() - 1));
-
-  // The totals keep what the service had counted; its dests, should they come
-  // back, start at 0.
-  xlvs_pool& pool = pools_[state->id];
-  AddGone(control_[0], Gone(pool));
-  const std::vector<uint32_t> dests = std::move(state->dests);
-  state->dests.clear();
-  XLVS_RETURN_IF_ERROR(PublishList(*state, /*restart=*/true));
-  for (const uint32_t id : dests) RemoveDest(*state, id);
-  for (const uint32_t id : state->removed) {
-    AddGone(control_[0], CountersSinceZero(id));
-    ZeroDest(id);
-    dests_[id].service = 0;
-  }
-  just_freed_service_ids_.push_back(state->id);
-  services_.erase(key);
-  locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
+  StoreWord(pool.flags, state->flags);
+  if (releases) Release({state}, buckets);
+  set_persistence();
+  state->flags = flags;
+  StoreWord(pool.flags, flags);
+  if ((changed_flags & XLVS_SERVICE_persistent) != 0)
+    for (const uint32_t id : state->dests)
+      SetFlag(dests_[id], XLVS_DEST_keeps_port,
+              KeepsPort(dests_[id], state->is_persistent()));
   return absl::OkStatus();
 }
 
+void MapDirector::Release(const std::vector<const ServiceState*>& services,
+                          Mapped<xlvs_bucket>& buckets) {
+  std::vector<bool> dests(dests_.size());
+  for (const ServiceState* service : services) {
+    for (const uint32_t id : service->dests) dests[id] = true;
+    for (const uint32_t id : service->removed) dests[id] = true;
+  }
+  WaitForPacketsInFlight();
+  ReleaseFromTemplates(buckets, dests);
+}
+
+void MapDirector::EndConnsOfRemoved() {
+  if (control_[0].set.expire_nodest_conn == 0) return;
+  // The round that is under way may be past them.
+  StoreWord(control_[0].flush_until_sweep,
+            static_cast<uint32_t>(clock_[0].sweeps) + 2);
+}
+
+absl::Status MapDirector::DeleteService(const ServiceKey& key) {
+  if (Find(key) == nullptr) return absl::NotFoundError("no such service");
+  return DeleteServices({key});
+}
+
 absl::Status MapDirector::Clear() {
-  while (!services_.empty())
-    XLVS_RETURN_IF_ERROR(DeleteService(ServiceKey(services_.begin()->first)));
+  std::vector<ServiceKey> keys;
+  keys.reserve(services_.size());
+  for (const auto& [key, service] : services_) keys.push_back(key);
+  return DeleteServices(keys);
+}
+
+absl::Status MapDirector::DeleteServices(const std::vector<ServiceKey>& keys) {
+  std::vector<const ServiceState*> persistent;
+  for (const ServiceKey& key : keys)
+    if (const ServiceState* state = Find(key);
+        state->is_persistent() &&
+        !(state->dests.empty() && state->removed.empty()))
+      persistent.push_back(state);
+  Mapped<xlvs_bucket> buckets;
+  if (!persistent.empty()) {
+    XLVS_ASSIGN_OR_RETURN(buckets, MapConns(/*for_writing=*/true));
+  }
+
+  const Change change(*this);
+  for (const ServiceKey& key : keys)
+    XLVS_RETURN_IF_ERROR(services_map_.Erase(RawKey(key)));
+  if (!persistent.empty()) Release(persistent, buckets);
+  for (const ServiceKey& key : keys) {
+    ServiceState* state = Find(key);
+    // The totals keep what the service had counted; its dests, should they come
+    // back, start at 0.
+    AddGone(control_[0], Gone(pools_[state->id]));
+    const std::vector<uint32_t> dests = std::move(state->dests);
+    state->dests.clear();
+    XLVS_RETURN_IF_ERROR(PublishList(*state, /*restart=*/true));
+    for (const uint32_t id : dests) RemoveDest(*state, id);
+    for (const uint32_t id : state->removed) {
+      AddGone(control_[0], CountersSinceZero(id));
+      ZeroDest(id);
+      dests_[id].service = 0;
+    }
+    just_freed_service_ids_.push_back(state->id);
+    services_.erase(key);
+    RemoveVirtual(key);
+  }
+  WriteServiceCounts();
+  EndConnsOfRemoved();
   return absl::OkStatus();
 }
 
@@ -497,6 +662,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   const bool returns = known != dests_by_key_.end();
   if (returns && dests_[known->second].state == XLVS_DEST_available)
     return absl::AlreadyExistsError("dest exists");
+  XLVS_RETURN_IF_ERROR(CheckThresholds(dest));
   XLVS_ASSIGN_OR_RETURN(const Route route, find_route_(dest.key.daddr));
   XLVS_RETURN_IF_ERROR(CheckRealServer(dest.key.daddr, route));
   uint32_t id;
@@ -508,10 +674,10 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
 
   const Change change(*this);
   if (!returns) {
-    XLVS_RETURN_IF_ERROR(locals_.Add(key.vaddr, XLVS_LOCAL_virtual));
+    XLVS_RETURN_IF_ERROR(AddVirtual(key));
     if (auto status = locals_.Add(dest.key.daddr, XLVS_LOCAL_dest);
         !status.ok()) {
-      locals_.Remove(key.vaddr, XLVS_LOCAL_virtual);
+      RemoveVirtual(key);
       return status;
     }
     xlvs_dest record = {};
@@ -520,17 +686,21 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
     record.dport = dest.key.dport;
     record.vport = key.vport;
     record.l4_proto = static_cast<uint8_t>(key.protocol);
-    ClearCounters(id);
+    record.fwmark = key.fwmark;
     dests_[id] = record;  // state is still "free"
     free_dest_ids_.pop_back();
     dests_by_key_[{key, dest.key}] = id;
   }
   xlvs_dest& record = dests_[id];
+  // Another service than it was removed from counts its embryonic connections
+  // from now on.
+  if (returns && record.service != service->id)
+    AddToWord(pools_[service->id].embryonic, SumOverCpus(id).embryonic);
   record.service = service->id;
   record.weight = dest.weight;
   record.last_weight = dest.weight;
   record.order = control_[0].next_order++;
-  Configure(record, dest, route);
+  Configure(record, dest, *service, route);
   StoreWord(record.state, XLVS_DEST_available);
   std::erase(service->removed, id);
   service->dests.insert(service->dests.begin(), id);
@@ -539,6 +709,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
     RemoveDest(*service, id);
     return status;
   }
+  SetLimited(*service);
   return absl::OkStatus();
 }
 
@@ -556,27 +727,27 @@ static_assert(offsetof(xlvs_dest, tunnel_port) % sizeof(TunnelWord) == 0 &&
               offsetof(xlvs_dest, tunnel_flags) ==
                   offsetof(xlvs_dest, tunnel_port) + 3);
 
-// A packet may see half of the new address: of IPv4 addresses the halves differ
-// in one word only, of IPv6 addresses one packet may leave with a source that
-// is neither. It changes only when the operator edits the dest.
-void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
-  using Halves = std::array<uint64_t, 2>;
-  auto& target = reinterpret_cast<Halves&>(to);
-  const auto halves = std::bit_cast<Halves>(value);
-  for (size_t i = 0; i < halves.size(); ++i) StoreWord(target[i], halves[i]);
-}
-
 }  // namespace
 
 // Packets read it meanwhile: each word is the old or the new one, and the
 // method, which says what the others are for, comes last.
 void MapDirector::Configure(xlvs_dest& record, const Dest& dest,
-                            const Route& route) {
+                            const ServiceState& service, const Route& route) {
   const bool local = route.type == RouteType::kLocal;
-  const bool keeps_port = record.vport == 0 || record.dport == 0;
+  const bool limited = dest.u_threshold != 0 || dest.l_threshold != 0;
+  const bool keeps_port = KeepsPort(record, service.is_persistent());
+  const uint32_t old_upper = record.upper;
+  StoreWord(record.upper, dest.u_threshold);
+  StoreWord(record.lower, dest.l_threshold);
   StoreWord(record.flags,
             static_cast<uint8_t>((local ? XLVS_DEST_local : 0) |
+                                 (limited ? XLVS_DEST_limited : 0) |
                                  (keeps_port ? XLVS_DEST_keeps_port : 0)));
+  // As __ip_vs_update_dest (ip_vs_ctl.c); otherwise connections that come and
+  // go change it.
+  if (dest.u_threshold == 0 || dest.u_threshold > old_upper)
+    StoreWord(record.overloaded, 0u);
+  // Of IPv6 addresses, one packet may leave with a source that is neither.
   StoreHalves(record.tunnel_saddr, route.source.raw());
   const TunnelWord tunnel = {
       .port = dest.tunnel.port,
@@ -586,8 +757,17 @@ void MapDirector::Configure(xlvs_dest& record, const Dest& dest,
   StoreWord(record.method, static_cast<xlvs_method>(dest.method));
 }
 
+void MapDirector::SetLimited(const ServiceState& service) {
+  const bool limited = std::any_of(
+      service.dests.begin(), service.dests.end(), [this](uint32_t id) {
+        return (dests_[id].flags & XLVS_DEST_limited) != 0;
+      });
+  StoreWord(pools_[service.id].limited, limited ? 1u : 0u);
+}
+
 absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
   XLVS_ASSIGN_OR_RETURN(const uint32_t id, AvailableDest(key, dest.key));
+  XLVS_RETURN_IF_ERROR(CheckThresholds(dest));
   XLVS_ASSIGN_OR_RETURN(const Route route, find_route_(dest.key.daddr));
   ServiceState* service = Find(key);
   const Change change(*this);
@@ -600,7 +780,8 @@ absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
     record.last_weight = old_last_weight;
     return status;
   }
-  Configure(record, dest, route);
+  Configure(record, dest, *service, route);
+  SetLimited(*service);
   return absl::OkStatus();
 }
 
@@ -617,6 +798,8 @@ absl::Status MapDirector::DeleteDest(const ServiceKey& key,
     return status;
   }
   RemoveDest(*service, id);
+  SetLimited(*service);
+  EndConnsOfRemoved();
   return absl::OkStatus();
 }
 

@@ -24,6 +24,7 @@
 #include "loader/datapath/instance.h"
 #include "loader/datapath/locals.h"
 #include "loader/datapath/mapped.h"
+#include "loader/datapath/marks.h"
 #include "loader/model/director.h"
 #include "loader/net/route.h"
 #include "maps/clock.h"
@@ -78,17 +79,22 @@ class MapDirector : public Director {
     bool is_v4 = true;
     std::vector<uint32_t> dests;    // ids, available, newest first
     std::vector<uint32_t> removed;  // ids, still in the trash
+
+    bool is_persistent() const {
+      return (flags & XLVS_SERVICE_persistent) != 0;
+    }
   };
   using DestFullKey = std::pair<ServiceKey, DestKey>;
-  struct ConnCounts {
-    int64_t active = 0;
-    int64_t inactive = 0;
-  };
 
-  MapDirector() = default;
-  absl::Status OpenMaps(const Instance& instance, bool for_writing);
+  MapDirector(const Instance& instance, UniqueFd lock, RouteFinder find_route)
+      : instance_(instance),
+        lock_(std::move(lock)),
+        find_route_(std::move(find_route)) {}
+  absl::Status OpenMaps(bool for_writing);
   absl::Status ReadServices();
   absl::Status ReadDests();
+  // Who makes which address ours.
+  void CountLocals();
   void ReadLists();
   // After a command that was cut short.
   absl::Status Repair();
@@ -99,8 +105,12 @@ class MapDirector : public Director {
   ServiceState* Find(const ServiceKey& key);
   absl::StatusOr<uint32_t> AvailableDest(const ServiceKey& key,
                                          const DestKey& dest);
-  // What an added or edited dest gets from `dest` and from where it is.
-  void Configure(xlvs_dest& record, const Dest& dest, const Route& route);
+  // What an added or edited dest gets from `dest`, from its service and from
+  // where it is.
+  void Configure(xlvs_dest& record, const Dest& dest,
+                 const ServiceState& service, const Route& route);
+  // Tells packets whether any dest of the service has thresholds.
+  void SetLimited(const ServiceState& service);
   absl::StatusOr<uint32_t> NewServiceId();
   absl::StatusOr<uint32_t> NewDestId();
   static ServiceKey KeyOf(const xlvs_dest& dest);
@@ -118,11 +128,29 @@ class MapDirector : public Director {
   void RemoveDest(ServiceState& service, uint32_t id);
   void FreeDest(uint32_t id);
 
+  absl::Status DeleteServices(const std::vector<ServiceKey>& keys);
+  // Services with an address of their own make it ours; those by mark have the
+  // addresses of the rules.
+  absl::Status AddVirtual(const ServiceKey& key);
+  void RemoveVirtual(const ServiceKey& key);
+  // How many there are, and of FTP.
+  void WriteServiceCounts();
+  // Connections of these services are not held by their templates any more.
+  // Waits until no packet makes one that is: pool.flags must say so already.
+  void Release(const std::vector<const ServiceState*>& services,
+               Mapped<xlvs_bucket>& buckets);
+  // For as long as expire_nodest_conn wants it, the timer ends connections of
+  // removed dests.
+  void EndConnsOfRemoved();
+
   xlvs_counters SumOverCpus(uint32_t dest) const;
   void ClearCounters(uint32_t dest);
   Counters CountersSinceZero(uint32_t dest) const;
   void ZeroDest(uint32_t dest);
   ServiceView View(const ServiceKey& key, const ServiceState& state) const;
+  absl::StatusOr<Mapped<xlvs_bucket>> MapConns(bool for_writing) const {
+    return instance_.MapArray<xlvs_bucket>("conns", for_writing);
+  }
 
   // Marks the maps as being changed for as long as it lives.
   class Change {
@@ -138,6 +166,7 @@ class MapDirector : public Director {
     xlvs_control& control_;
   };
 
+  Instance instance_;
   UniqueFd lock_;
   RouteFinder find_route_;
   xlvs_meta meta_ = {};
@@ -149,9 +178,9 @@ class MapDirector : public Director {
   Mapped<xlvs_rate> rates_;
   Mapped<xlvs_control> control_;
   Mapped<xlvs_clock> clock_;
-  Mapped<xlvs_bucket> buckets_;
   UniqueFd counters_fd_;
   Locals locals_;
+  MarkList marks_;
   std::vector<ChunkAllocator> rooms_;  // by enum xlvs_room
 
   absl::flat_hash_map<ServiceKey, ServiceState> services_;

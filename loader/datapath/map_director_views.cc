@@ -7,6 +7,10 @@
 
 #include "loader/datapath/counters.h"
 #include "loader/datapath/map_director.h"
+#include "loader/datapath/persist_mask.h"
+#include "loader/datapath/settings.h"
+#include "loader/datapath/templates.h"
+#include "loader/datapath/vaddrs.h"
 
 namespace xlvs {
 namespace {
@@ -20,6 +24,9 @@ constexpr const char* kStateNames[XLVS_CONN_STATE_SLOTS] = {
     "CLOSED",
     // Of templates.
     "NONE", "ASSURED"};
+
+constexpr uint32_t kSchedFlags =
+    XLVS_SERVICE_sched_1 | XLVS_SERVICE_sched_2 | XLVS_SERVICE_sched_3;
 
 Tunnel TunnelOf(const xlvs_dest& dest) {
   return {.type = static_cast<TunnelType>(dest.tunnel_type),
@@ -44,6 +51,8 @@ xlvs_counters MapDirector::SumOverCpus(uint32_t dest) const {
     sum.out_bytes += cpu.out_bytes;
     sum.active += cpu.active;
     sum.inactive += cpu.inactive;
+    sum.persistent += cpu.persistent;
+    sum.embryonic += cpu.embryonic;
   }
   return sum;
 }
@@ -118,25 +127,52 @@ absl::StatusOr<Timeouts> MapDirector::GetTimeouts() {
                   .udp_s = seconds(XLVS_CONN_udp)};
 }
 
-// ---- marks and settings
+// ---- marks
 
-absl::Status MapDirector::AddMark(const MarkRule&) {
-  return absl::UnimplementedError("not supported yet");
+absl::Status MapDirector::AddMark(const MarkRule& rule) {
+  const Change change(*this);
+  return marks_.Add(rule, locals_, control_[0]);
 }
-absl::Status MapDirector::DeleteMark(const MarkRule&) {
-  return absl::UnimplementedError("not supported yet");
+
+absl::Status MapDirector::DeleteMark(const MarkRule& rule) {
+  const Change change(*this);
+  return marks_.Delete(rule, locals_, control_[0]);
 }
-absl::Status MapDirector::ClearMarks(std::optional<uint32_t>) {
-  return absl::UnimplementedError("not supported yet");
+
+absl::Status MapDirector::ClearMarks(std::optional<uint32_t> fwmark) {
+  const Change change(*this);
+  marks_.Clear(fwmark, locals_, control_[0]);
+  return absl::OkStatus();
 }
+
 absl::StatusOr<std::vector<MarkRule>> MapDirector::Marks() {
-  return absl::UnimplementedError("not supported yet");
+  return marks_.rules();
 }
-absl::Status MapDirector::Set(absl::string_view, uint32_t) {
-  return absl::UnimplementedError("not supported yet");
+
+// ---- settings
+
+absl::Status MapDirector::Set(absl::string_view name, uint32_t value) {
+  const Setting* setting = FindSetting(name);
+  if (setting == nullptr)
+    return absl::NotFoundError(absl::StrCat("no setting '", name, "'"));
+  if (value < setting->min || value > setting->max)
+    return absl::OutOfRangeError(
+        absl::StrCat(name, " is from ", setting->min, " to ", setting->max));
+  StoreWord(control_[0].set.*setting->field,
+            setting->Effective(value, meta_.conns));
+  return absl::OkStatus();
 }
+
 absl::StatusOr<std::vector<SettingView>> MapDirector::Settings() {
-  return absl::UnimplementedError("not supported yet");
+  std::vector<SettingView> views;
+  for (const Setting& setting : AllSettings())
+    views.push_back({.name = setting.name,
+                     .value = LoadWord(control_[0].set.*setting.field),
+                     .standard = setting.StandardFor(meta_.conns),
+                     .min = setting.min,
+                     .max = setting.max,
+                     .text = setting.text});
+  return views;
 }
 
 // ---- listing
@@ -147,12 +183,20 @@ absl::StatusOr<TableInfo> MapDirector::Table() {
 
 ServiceView MapDirector::View(const ServiceKey& key,
                               const ServiceState& state) const {
-  ServiceView view = {.service = {.key = key,
-                                  .scheduler = state.scheduler,
-                                  .sched_flags = state.flags},
-                      .dests = {},
-                      .counters = Gone(pools_[state.id]),
-                      .rates = {}};
+  const xlvs_pool& pool = pools_[state.id];
+  ServiceView view = {
+      .service = {.key = key,
+                  .scheduler = state.scheduler,
+                  .sched_flags = state.flags & kSchedFlags,
+                  .one_packet = (state.flags & XLVS_SERVICE_one_packet) != 0,
+                  .persistent_s =
+                      state.is_persistent()
+                          ? pool.persist_ticks / XLVS_TICKS_PER_SECOND
+                          : 0,
+                  .persist_mask = PersistMaskOf(pool, state.is_v4)},
+      .dests = {},
+      .counters = Gone(pool),
+      .rates = {}};
   Counters scaled_rates;
   for (const uint32_t id : state.dests) {
     const xlvs_dest& dest = dests_[id];
@@ -162,9 +206,12 @@ ServiceView MapDirector::View(const ServiceKey& key,
     view.dests.push_back({.dest = {.key = {IpAddr(dest.daddr), dest.dport},
                                    .method = static_cast<Method>(dest.method),
                                    .weight = dest.weight,
-                                   .tunnel = TunnelOf(dest)},
+                                   .tunnel = TunnelOf(dest),
+                                   .u_threshold = dest.upper,
+                                   .l_threshold = dest.lower},
                           .active_conns = sum.active,
                           .inactive_conns = sum.inactive,
+                          .persistent_conns = sum.persistent,
                           .counters = Minus(sum, dest),
                           .rates = PerSecond(scaled)});
     view.counters += view.dests.back().counters;
@@ -191,31 +238,75 @@ absl::StatusOr<ServiceView> MapDirector::FindService(const ServiceKey& key) {
   return View(key, *state);
 }
 
+namespace {
+
+// The protocol is in the state. A template's is its service's.
+Protocol ProtocolOf(xlvs_conn_state state, const xlvs_dest& dest) {
+  if (state >= XLVS_CONN_template_none)
+    return static_cast<Protocol>(dest.l4_proto);
+  if (state >= XLVS_CONN_sctp_none) return Protocol::kSctp;
+  return state == XLVS_CONN_udp ? Protocol::kUdp : Protocol::kTcp;
+}
+
+// A template of a service by mark has the mark as its virtual address
+// (ip_vs_core.c, ip_vs_sched_persist): 5 is 0.0.0.5 or 0:5::.
+IpAddr AddressOfMark(const xlvs_dest& dest) {
+  if (IpAddr(dest.vaddr).is_v4()) return IpAddr::FromV4(dest.fwmark);
+  xlvs_addr addr = {};
+  for (int i = 0; i < 4; ++i) addr.byte[i] = dest.fwmark >> (24 - 8 * i);
+  return IpAddr(addr);
+}
+
+uint16_t PortToDest(const xlvs_dest& dest, uint16_t vport) {
+  // Of a persistent FTP service, what is not its own port keeps it.
+  const bool other_port = dest.vport != 0 && vport != dest.vport;
+  return other_port || dest.flags & XLVS_DEST_keeps_port ? vport : dest.dport;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
+  XLVS_ASSIGN_OR_RETURN(const auto buckets, MapConns(/*for_writing=*/false));
+  Vaddrs vaddrs(instance_);
   std::vector<ConnView> views;
   const uint32_t now_ticks = clock_[0].now_ticks;
-  for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
-    for (const xlvs_conn& conn : buckets_[bucket].conn) {
+  for (uint32_t bucket = 0; bucket < buckets.size(); ++bucket) {
+    for (const xlvs_conn& conn : buckets[bucket].conn) {
       // The order in which packets read: bpf/lookup/conn.h.
       const xlvs_conn_life life = LoadWord(conn.life);
+      if (life.state == XLVS_CONN_free) continue;
+      const bool is_template = IsTemplate(life);
       const auto left = static_cast<int32_t>(life.expires_ticks - now_ticks);
-      if (life.state == XLVS_CONN_free || left <= 0) continue;
+      // A template stays for its connections, also when its time is over and
+      // the timer has not come by yet.
+      if (left <= 0 && !(is_template && life.nexthop != 0)) continue;
       const xlvs_conn_ports ports = LoadWord(conn.ports);
       const IpAddr caddr(conn.caddr);
       const uint32_t dest_id = ports.dest & XLVS_CONN_DEST_MASK;
       if (dest_id >= dests_.size()) continue;
       const xlvs_dest& dest = dests_[dest_id];
-      views.push_back(
-          {.protocol = static_cast<Protocol>(dest.l4_proto),
-           .expires_in_s = static_cast<uint32_t>(left) / XLVS_TICKS_PER_SECOND,
-           .state = kStateNames[life.state % XLVS_CONN_STATE_SLOTS],
-           .caddr = caddr,
-           .cport = ports.cport,
-           .vaddr = IpAddr(dest.vaddr),
-           .vport = ports.vport,
-           .daddr = IpAddr(dest.daddr),
-           .dport =
-               dest.flags & XLVS_DEST_keeps_port ? ports.vport : dest.dport});
+      ConnView view = {
+          .protocol = ProtocolOf(life.state, dest),
+          .expires_in_s =
+              static_cast<uint32_t>(std::max(left, 0)) / XLVS_TICKS_PER_SECOND,
+          .state = kStateNames[life.state % XLVS_CONN_STATE_SLOTS],
+          .caddr = caddr,
+          .cport = ports.cport,
+          .vaddr = IpAddr(dest.vaddr),
+          .vport = ports.vport,
+          .daddr = IpAddr(dest.daddr),
+          .dport = PortToDest(dest, ports.vport)};
+      if (is_template) {
+        if (dest.fwmark != 0) view.vaddr = AddressOfMark(dest);
+        if (life.flags & XLVS_CONN_stale)
+          view.vport = view.dport = 65535;
+        else
+          view.dport = ports.vport == 0 ? 0 : dest.dport;
+      } else if (const uint32_t at = ports.dest >> XLVS_CONN_DEST_BITS;
+                 at != 0) {
+        XLVS_ASSIGN_OR_RETURN(view.vaddr, vaddrs.At(at));
+      }
+      views.push_back(view);
     }
   }
   return views;

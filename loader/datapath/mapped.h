@@ -115,6 +115,11 @@ bool CompareAndSwapWord(T& at, T& old, const T& value) {
   return false;
 }
 
+// To a word that packets add to.
+inline void AddToWord(int32_t& at, int32_t value) {
+  std::atomic_ref<int32_t>(at).fetch_add(value);
+}
+
 template <typename Key, typename Value>
 class HashMap {
  public:

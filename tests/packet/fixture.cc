@@ -191,9 +191,10 @@ void Bench::OpenMaps() {
 void Bench::Reset() {
   for (const char* pin : {"pools", "slots", "dests", "counters", "loads",
                           "rates", "conns", "heads", "locals", "filter",
-                          "nexthops", "vlans", "clock", "steps", "icmp"})
+                          "nexthops", "vlans", "clock", "steps", "icmp",
+                          "marks", "vaddrs", "flood"})
     Blank(instance_, pin);
-  for (const char* pin : {"services", "devices", "fragments", "links"})
+  for (const char* pin : {"services", "devices", "fragments", "links", "wide"})
     BlankHash(instance_, pin);
   control[0] = fresh_control_;
   config_ = Must(MapDirector::Open(instance_, /*for_writing=*/true, {}));
