@@ -4,8 +4,13 @@
 #include <algorithm>
 #include <iterator>
 
+#include "maps/conn.h"
+
 namespace xlvs {
 namespace {
+
+// However small the table.
+constexpr uint32_t kLeastEmbryonicMax = XLVS_CONNS_PER_BUCKET;
 
 constexpr uint32_t ConnsShare(absl::string_view name) {
   if (name == "embryonic_max") return 2;
@@ -25,7 +30,7 @@ static_assert(std::size(kSettings) == XLVS_SETTINGS_COUNT);
 
 uint32_t Setting::StandardFor(uint32_t conns) const {
   if (conns_share == 0) return standard;
-  return std::max(1u, conns / conns_share);
+  return std::max(kLeastEmbryonicMax, conns / conns_share);
 }
 
 uint32_t Setting::Effective(uint32_t value, uint32_t conns) const {

@@ -55,6 +55,7 @@ TEST_P(Budget, LoadsWithinItAndWorks) {
       {"program", Must(bench.instance().OpenPin("program"))},
       {"any", Tail(bench, 0)},
       {"icmp", Tail(bench, 1)},
+      {"first", Tail(bench, 2)},
       {"arm", Must(bench.instance().OpenPin("arm"))}};
   for (const auto& [name, fd] : programs) {
     const uint32_t insns = VerifiedInsns(fd);

@@ -184,15 +184,18 @@ void Bench::OpenMaps() {
   vlans = Must(instance_.MapArray<xlvs_vlan>("vlans", true));
   clock = Must(instance_.MapArray<xlvs_clock>("clock", true));
   control = Must(instance_.MapArray<xlvs_control>("control", true));
+  /* Tables here are small; who tests the bounds sets them. */
+  control[0].set.embryonic_max = control[0].set.service_embryonic_max =
+      INT32_MAX;
   fresh_control_ = control[0];
   config_ = Must(MapDirector::Open(instance_, /*for_writing=*/true, {}));
 }
 
 void Bench::Reset() {
-  for (const char* pin : {"pools", "slots", "dests", "counters", "loads",
-                          "rates", "conns", "heads", "locals", "filter",
-                          "nexthops", "vlans", "clock", "steps", "icmp",
-                          "marks", "vaddrs", "flood"})
+  for (const char* pin :
+       {"pools", "slots", "dests", "counters", "loads", "rates", "conns",
+        "heads", "locals", "filter", "nexthops", "vlans", "clock", "steps",
+        "icmp", "marks", "vaddrs", "flood"})
     Blank(instance_, pin);
   for (const char* pin : {"services", "devices", "fragments", "links", "wide"})
     BlankHash(instance_, pin);
@@ -414,7 +417,8 @@ void Bench::ExpectHeadsTrue() const {
   std::vector<std::array<int, XLVS_GROUPS_PER_BUCKET>> spilled(heads.size());
   for (const Record& record : Records()) {
     const xlvs_conn& conn = record.conn;
-    const uint32_t protocol = dests[conn.ports.dest].l4_proto;
+    const uint32_t protocol =
+        dests[conn.ports.dest & XLVS_CONN_DEST_MASK].l4_proto;
     // As maps/conn.h and bpf/lib/place.h have it.
     const uint64_t hash = xlvs_hash(
         &conn.caddr, conn.ports.cport | protocol << 16, meta_.config.hash_key);
@@ -452,7 +456,7 @@ xlvs_conn* Bench::Find(Endpoint client, Endpoint service, Protocol protocol) {
           IpAddr(conn.caddr) != caddr || conn.ports.cport != client.port ||
           conn.ports.vport != service.port)
         continue;
-      const xlvs_dest& dest = dests[conn.ports.dest];
+      const xlvs_dest& dest = dests[conn.ports.dest & XLVS_CONN_DEST_MASK];
       if (dest.l4_proto == static_cast<uint8_t>(protocol) &&
           IpAddr(dest.vaddr) == ToIpAddr(service.addr))
         return &conn;

@@ -44,11 +44,12 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
   BENCH_CUT(BENCH_LOCAL, &pkt);
 
   struct xlvs_place place;
-  struct xlvs_found found;
+  struct xlvs_found found = {};
   __u32 inserts = 0;
   if (!xlvs_conn_find(&pkt, direction, &place, &inserts, &found))
     return XDP_ABORTED;
-  if (to_dest && xlvs_is_reused(&pkt, &found)) return XDP_ABORTED;
+  if (to_dest && xlvs_reuse_of(&pkt, &found, control) != XLVS_REUSE_none)
+    return XDP_ABORTED;
   if (found.dest->state != XLVS_DEST_available) return XDP_ABORTED;
   BENCH_CUT(BENCH_FIND, &found);
 
@@ -63,12 +64,15 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
 
   if (pkt.ttl <= 1) return XDP_ABORTED;
   struct xlvs_nexthop way;
+  const struct xlvs_addr* vaddr = xlvs_vaddr_of(&found);
+  if (!vaddr) return XDP_ABORTED;
   if (to_dest) {
     way = found.dest->nexthop;
     if (!way.ifindex || !xlvs_is_fresh(&found.dest->nexthop, pkt.now_ticks) ||
         (found.dest->flags & XLVS_DEST_local))
       return XDP_ABORTED;
-  } else if (xlvs_way_to_client(ctx, &pkt, &found, &way) != XLVS_STEP_next) {
+  } else if (xlvs_way_to_client(ctx, &pkt, &found, vaddr, &way) !=
+             XLVS_STEP_next) {
     return XDP_ABORTED;
   }
   if (way.mtu && pkt.ip_bytes > way.mtu) return XDP_ABORTED;
@@ -82,8 +86,8 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
       to_dest
           ? xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_DEST, &found.dest->daddr,
                       xlvs_dport(found.dest, found.vport))
-          : xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_CLIENT,
-                      &found.dest->vaddr, found.vport);
+          : xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_CLIENT, vaddr,
+                      found.vport);
   if (step != XLVS_STEP_next) return XDP_ABORTED;
   BENCH_CUT(BENCH_MASQ, &way);
 
