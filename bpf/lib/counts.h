@@ -8,6 +8,31 @@
 
 #include "bpf/tables.h"
 
+/* A dest's connections, as this CPU sees them. */
+static __always_inline struct xlvs_load xlvs_load_seen(__u32 dest) {
+  struct xlvs_load seen = {};
+  const struct xlvs_load* load = bpf_map_lookup_elem(&xlvs_loads, &dest);
+  if (!load) return seen;
+  seen.active = XLVS_READ_ONCE(load->active);
+  seen.inactive = XLVS_READ_ONCE(load->inactive);
+  if (xlvs_cfg.count_batch > 1) {
+    const struct xlvs_counters* own =
+        bpf_map_lookup_elem(&xlvs_counters, &dest);
+    if (own) {
+      seen.active += XLVS_READ_ONCE(own->untold_active);
+      seen.inactive += XLVS_READ_ONCE(own->untold_inactive);
+    }
+  }
+  return seen;
+}
+
+/* Whether the dest has thresholds: what is told of it is told at once, so that
+ * they are met exactly. */
+static __always_inline bool xlvs_dest_is_limited(__u32 dest) {
+  const struct xlvs_dest* record = bpf_map_lookup_elem(&xlvs_dests, &dest);
+  return record && record->flags & XLVS_DEST_limited;
+}
+
 /* Adds to this CPU's counts, and tells the shared totals when B are due. The
  * timer may take `untold_*` from another CPU (xchg), so those are atomic. */
 static __always_inline void xlvs_count(struct xlvs_counters* counters,
@@ -18,7 +43,7 @@ static __always_inline void xlvs_count(struct xlvs_counters* counters,
   struct xlvs_load* load = bpf_map_lookup_elem(&xlvs_loads, &dest);
   if (!load) return;
   const __s32 batch = xlvs_cfg.count_batch;
-  if (batch > 1) {
+  if (batch > 1 && !xlvs_dest_is_limited(dest)) {
     if (active) {
       const __s32 untold =
           __sync_fetch_and_add(&counters->untold_active, active) + active;
@@ -36,6 +61,34 @@ static __always_inline void xlvs_count(struct xlvs_counters* counters,
   }
   if (active) __sync_fetch_and_add(&load->active, active);
   if (inactive) __sync_fetch_and_add(&load->inactive, inactive);
+}
+
+/* All connections, as all CPUs have told. */
+static __always_inline __s64 xlvs_load_total(const struct xlvs_load* load) {
+  return (__s64)XLVS_READ_ONCE(load->active) + XLVS_READ_ONCE(load->inactive);
+}
+
+/* -x and -y: a limited dest has a connection more (`change` > 0) or less;
+ * whether it is overloaded now, by IPVS's rules (ip_vs_conn.c,
+ * ip_vs_bind_dest, ip_vs_unbind_dest). After it was marked, the other rule is
+ * asked too: if all its connections ended on other CPUs meanwhile, nobody else
+ * would ever take the mark off. */
+__noinline int xlvs_dest_loaded(__u32 dest, __s32 change) {
+  struct xlvs_dest* record = bpf_map_lookup_elem(&xlvs_dests, &dest);
+  const struct xlvs_load* load = bpf_map_lookup_elem(&xlvs_loads, &dest);
+  if (!record || !load) return 0;
+  const __s64 upper = record->upper;
+  const __s64 lower = record->lower;
+  if (change > 0) {
+    if (!upper || xlvs_load_total(load) < upper) return 0;
+    /* A barrier, too: the total is read after it. */
+    __sync_lock_test_and_set(&record->overloaded, 1);
+  }
+  const __s64 total = xlvs_load_total(load);
+  const bool stays = lower ? total >= lower : upper && 4 * total >= 3 * upper;
+  if (!stays && XLVS_READ_ONCE(record->overloaded))
+    XLVS_WRITE_ONCE(record->overloaded, 0);
+  return 0;
 }
 
 static __always_inline bool xlvs_state_is_embryonic(__u8 state) {
@@ -72,6 +125,7 @@ __noinline int xlvs_count_conn_made(__u32 dest, __u64 life_word) {
   const bool inactive = life.life.flags & XLVS_CONN_inactive;
   xlvs_count(counters, dest, !inactive, inactive);
   if (xlvs_state_is_embryonic(life.life.state)) xlvs_count_embryonic(dest, 1);
+  if (xlvs_dest_is_limited(dest)) xlvs_dest_loaded(dest, 1);
   return 0;
 }
 
@@ -87,6 +141,7 @@ __noinline int xlvs_count_conn_gone(__u32 dest, __u64 life_word) {
   const bool inactive = life.life.flags & XLVS_CONN_inactive;
   xlvs_count(counters, dest, -!inactive, -inactive);
   if (xlvs_state_is_embryonic(life.life.state)) xlvs_count_embryonic(dest, -1);
+  if (xlvs_dest_is_limited(dest)) xlvs_dest_loaded(dest, -1);
   return 0;
 }
 

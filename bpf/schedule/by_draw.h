@@ -13,9 +13,9 @@
 
 struct xlvs_draw {
   struct xlvs_list list;
-  __u64 ticket; /* what is left of it */
-  __u32 dest;   /* 0: not drawn yet */
-  __u32 weight;
+  __u64 ticket;  /* what is left of it */
+  __u32 index;   /* of the slot that was drawn */
+  __u32 limited; /* the pool's */
 };
 
 /* What is left of a ticket after a dest of this weight; 0: it is that dest's. A
@@ -32,19 +32,22 @@ static long xlvs_draw_chunk(__u32 step, void* context) {
   for (__u32 i = 0; i < XLVS_SLOTS_PER_CHUNK; i++) {
     const struct xlvs_slot* slot = &slots->slot[i];
     if (step * XLVS_SLOTS_PER_CHUNK + i >= draw->list.count) return 1;
-    draw->ticket = xlvs_ticket_left(draw->ticket, slot->weight);
+    const __u32 weight = xlvs_slot_weight(slot, draw->limited);
+    draw->ticket = xlvs_ticket_left(draw->ticket, weight);
     if (draw->ticket) continue;
-    draw->dest = slot->dest;
-    draw->weight = slot->weight;
+    draw->index = step * XLVS_SLOTS_PER_CHUNK + i;
     return 1;
   }
   return 0;
 }
 
-static __always_inline void xlvs_draw(struct xlvs_draw* draw, __u64 ticket) {
+/* The slot that the ticket is for, NULL if it is nobody's. */
+static __always_inline const struct xlvs_slot* xlvs_draw(struct xlvs_draw* draw,
+                                                         __u64 ticket) {
   draw->ticket = ticket;
   bpf_loop(draw->list.count / XLVS_SLOTS_PER_CHUNK + 1, xlvs_draw_chunk, draw,
            0);
+  return draw->ticket ? NULL : xlvs_slot_at(draw->list, draw->index);
 }
 
 /* 0 is the first dest's, as 1 is. */
@@ -61,25 +64,24 @@ static __always_inline __s32 xlvs_draw_cost(__u32 weight, __u32 dest) {
                            (__u32)load.inactive));
 }
 
-/* The dest drawn, 0 if none has a weight. */
+/* The dest drawn, 0 if none is eligible. */
 static __always_inline __u32 xlvs_pick_by_draw(const struct xlvs_pool* pool) {
-  union {
-    struct xlvs_list list;
-    __u64 word;
-  } list = {.word = *(volatile __u64*)&pool->list};
-  struct xlvs_draw draw = {.list = list.list};
+  struct xlvs_draw draw = {.list = xlvs_list_of(pool),
+                           .limited = pool->limited};
   /* What is left of a ticket that nobody has tells the sum of the weights. */
   xlvs_draw(&draw, XLVS_TICKET_NEVER);
   const __u64 total = XLVS_TICKET_NEVER - draw.ticket;
   if (!total) return 0;
-  xlvs_draw(&draw, xlvs_random_ticket(total));
-  const __u32 one = draw.dest;
-  const __u32 one_weight = draw.weight;
-  xlvs_draw(&draw, xlvs_random_ticket(total));
-  return xlvs_draw_cost(draw.weight, one) >
-                 xlvs_draw_cost(one_weight, draw.dest)
-             ? draw.dest
-             : one;
+  const struct xlvs_slot* one = xlvs_draw(&draw, xlvs_random_ticket(total));
+  const struct xlvs_slot* other = xlvs_draw(&draw, xlvs_random_ticket(total));
+  /* A dest was marked overloaded meanwhile, and the ticket is nobody's. */
+  if (!one) one = other;
+  if (!one) return 0;
+  if (!other) other = one;
+  return xlvs_draw_cost(other->weight, one->dest) >
+                 xlvs_draw_cost(one->weight, other->dest)
+             ? other->dest
+             : one->dest;
 }
 
 #endif

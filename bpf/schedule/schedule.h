@@ -16,6 +16,10 @@ __noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
   struct xlvs_pool* pool = bpf_map_lookup_elem(&xlvs_pools, &service_id);
   if (!pkt || !pool) return 0;
   const enum xlvs_scheduler scheduler = XLVS_READ_ONCE(pool->scheduler);
+  if (pool->limited && xlvs_is_by_load(scheduler)) {
+    const struct xlvs_list list = xlvs_list_of(pool);
+    return xlvs_pick_limited_by_load(list.first_chunk, list.count, scheduler);
+  }
   switch (scheduler) {
     case XLVS_SCHED_rr:
       return xlvs_pick_by_sequence(pool, false);

@@ -32,10 +32,26 @@ void SchedulerModel::SetScheduler(Scheduler scheduler, uint32_t flags) {
   Changed();
 }
 
+SchedulerModel::Node& SchedulerModel::Find(int id) {
+  if (const size_t index = IndexOf(id); index < nodes_.size())
+    return nodes_[index];
+  return *std::find_if(removed_.begin(), removed_.end(),
+                       [id](const Node& node) { return node.id == id; });
+}
+
 void SchedulerModel::Add(int id, uint32_t weight, const DestKey& key) {
-  nodes_.insert(
-      nodes_.begin(),
-      Node{.id = id, .weight = weight, .key = key, .last_weight = weight});
+  Node added = {.id = id, .weight = weight};
+  const auto known =
+      std::find_if(removed_.begin(), removed_.end(),
+                   [id](const Node& node) { return node.id == id; });
+  if (known != removed_.end()) {
+    added = *known;
+    removed_.erase(known);
+  }
+  added.weight = weight;
+  added.last_weight = weight;
+  added.key = key;
+  nodes_.insert(nodes_.begin(), added);
   Changed();
 }
 
@@ -49,15 +65,37 @@ void SchedulerModel::Edit(int id, uint32_t weight) {
 void SchedulerModel::Delete(int id) {
   const size_t index = IndexOf(id);
   if (cursor_ == id) cursor_ = index == 0 ? kHead : nodes_[index - 1].id;
+  removed_.push_back(nodes_[index]);
   nodes_.erase(nodes_.begin() + index);
   Changed();
 }
 
 void SchedulerModel::Count(int id, int active, int inactive) {
-  const size_t index = IndexOf(id);
-  if (index == nodes_.size()) return;  // deleted meanwhile
-  nodes_[index].active += active;
-  nodes_[index].inactive += inactive;
+  Node& node = Find(id);
+  node.active += active;
+  node.inactive += inactive;
+  const int64_t total = node.active + node.inactive;
+  // Made (ip_vs_bind_dest).
+  if (active + inactive > 0 && node.upper != 0 && total >= node.upper)
+    node.overloaded = true;
+  // Gone (ip_vs_unbind_dest).
+  if (active + inactive < 0) {
+    if (node.lower != 0)
+      node.overloaded = node.overloaded && total >= node.lower;
+    else if (node.upper != 0)
+      node.overloaded = node.overloaded && total * 4 >= node.upper * 3;
+    else
+      node.overloaded = false;
+  }
+}
+
+// ip_vs_ctl.c, __ip_vs_update_dest: what is marked stays so, unless the bound
+// rises or goes.
+void SchedulerModel::SetThresholds(int id, uint32_t upper, uint32_t lower) {
+  Node& node = Find(id);
+  if (upper == 0 || upper > node.upper) node.overloaded = false;
+  node.upper = upper;
+  node.lower = lower;
 }
 
 void SchedulerModel::Changed() {
@@ -122,7 +160,7 @@ std::optional<int> SchedulerModel::PickInTurn() {
   const size_t first = AfterCursor();
   for (size_t step = 0; step < nodes_.size(); ++step) {
     const Node& node = nodes_[(first + step) % nodes_.size()];
-    if (node.weight > 0) return cursor_ = node.id;
+    if (node.eligible()) return cursor_ = node.id;
   }
   return std::nullopt;
 }
@@ -130,13 +168,29 @@ std::optional<int> SchedulerModel::PickInTurn() {
 std::optional<int> SchedulerModel::PickInTurnByWeight() {
   if (max_weight_ == 0) return std::nullopt;
   size_t index = AfterCursor();
+  // How many dests were asked for a weight of one step or less: when all were,
+  // all are overloaded.
+  size_t asked_for_least = 0;
+  bool began_anew = false;
   while (true) {
-    for (; index < nodes_.size(); ++index)
-      if (nodes_[index].weight >= current_weight_)
-        return cursor_ = nodes_[index].id;
+    for (; index < nodes_.size(); ++index) {
+      const Node& node = nodes_[index];
+      if (!node.overloaded && node.weight >= current_weight_)
+        return cursor_ = node.id;
+      if (current_weight_ <= step_ && ++asked_for_least == nodes_.size()) {
+        // Round to where it began; else the list has ended.
+        if (began_anew) return std::nullopt;
+        cursor_ = kHead;
+        current_weight_ = max_weight_;
+        return std::nullopt;
+      }
+    }
     index = 0;
     current_weight_ -= step_;
-    if (current_weight_ <= 0) current_weight_ = max_weight_;
+    if (current_weight_ <= 0) {
+      current_weight_ = max_weight_;
+      began_anew = true;
+    }
   }
 }
 
@@ -146,7 +200,7 @@ std::optional<int> SchedulerModel::PickLeastLoaded(bool weighted) const {
     return node.active * 256 + node.inactive;
   };
   for (const Node& node : nodes_) {
-    if (node.weight == 0) continue;
+    if (!node.eligible()) continue;
     if (least == nullptr || overhead(*least) * (weighted ? node.weight : 1) >
                                 overhead(node) * (weighted ? least->weight : 1))
       least = &node;
@@ -159,7 +213,7 @@ std::optional<int> SchedulerModel::PickLeastLoaded(bool weighted) const {
 std::optional<int> SchedulerModel::PickShortestDelay() const {
   const Node* least = nullptr;
   for (const Node& node : nodes_) {
-    if (node.weight == 0) continue;
+    if (!node.eligible()) continue;
     if (least == nullptr ||
         (least->active + 1) * node.weight > (node.active + 1) * least->weight)
       least = &node;
@@ -171,7 +225,7 @@ std::optional<int> SchedulerModel::PickShortestDelay() const {
 // ip_vs_nq.c: the first that is idle, else as sed.
 std::optional<int> SchedulerModel::PickIdle() const {
   for (const Node& node : nodes_)
-    if (node.weight > 0 && node.active == 0) return node.id;
+    if (node.eligible() && node.active == 0) return node.id;
   return PickShortestDelay();
 }
 
@@ -180,7 +234,7 @@ std::optional<int> SchedulerModel::PickIdle() const {
 std::optional<int> SchedulerModel::PickHeaviest(bool overflows) const {
   const Node* heaviest = nullptr;
   for (const Node& node : nodes_) {
-    if (node.weight == 0 || (overflows && node.active > node.weight)) continue;
+    if (!node.eligible() || (overflows && node.active > node.weight)) continue;
     if (heaviest == nullptr || node.weight > heaviest->weight) heaviest = &node;
   }
   if (heaviest == nullptr) return std::nullopt;
@@ -215,11 +269,11 @@ std::optional<int> SchedulerModel::PickByHash(const FirstPacket& packet) const {
   const uint32_t first = slot_at(0);
   const Node* owner = Owner(first);
   if (owner == nullptr) return std::nullopt;
-  if (owner->weight > 0) return owner->id;
+  if (owner->eligible()) return owner->id;
   if (is_dh || (flags_ & kSchedFlag1) == 0) return std::nullopt;
   for (uint32_t step = 0; step < slots; ++step) {
     owner = Owner(slot_at((step + first) % slots));
-    if (owner->weight > 0) return owner->id;
+    if (owner->eligible()) return owner->id;
   }
   return std::nullopt;
 }
@@ -234,9 +288,10 @@ std::map<int, double> SchedulerModel::Chances() const {
   };
   std::vector<Drawn> drawable;
   double tickets = 1;
-  for (const Node& node : nodes_) tickets += node.weight;
+  for (const Node& node : nodes_)
+    if (node.eligible()) tickets += node.weight;
   for (const Node& node : nodes_) {
-    if (node.weight == 0) continue;
+    if (!node.eligible()) continue;
     const int extra = drawable.empty() ? 1 : 0;
     drawable.push_back({&node, (node.weight + extra) / tickets});
   }

@@ -31,12 +31,17 @@ class SchedulerModel {
 
   // Another scheduler starts anew; the same one goes on.
   void SetScheduler(Scheduler scheduler, uint32_t flags = 0);
-  // `id`s are the caller's. A new dest goes to the head of the list. `key`: for
-  // mh, which hashes it.
+  // `id`s are the caller's. A new dest goes to the head of the list; one that
+  // was deleted comes back with its connections and thresholds. `key`: for mh,
+  // which hashes it.
   void Add(int id, uint32_t weight, const DestKey& key = {});
   void Edit(int id, uint32_t weight);
+  // -x and -y, 0 = none.
+  void SetThresholds(int id, uint32_t upper, uint32_t lower);
+  bool overloaded(int id) { return Find(id).overloaded; }
   void Delete(int id);
-  // Connections of a dest, as the schedulers that go by load see them.
+  // Connections of a dest, also of a deleted one. One more or less may pass a
+  // threshold.
   void Count(int id, int active, int inactive);
 
   // The dest for a new connection; nullopt if none is eligible. Not for twos.
@@ -52,11 +57,18 @@ class SchedulerModel {
     int64_t inactive = 0;
     DestKey key = {};
     int64_t last_weight = 0;  // mh: above 0, or as added
+    int64_t upper = 0;
+    int64_t lower = 0;
+    bool overloaded = false;
+
+    bool eligible() const { return weight > 0 && !overloaded; }
   };
   // The cursor rests on a node's id, or before the head of the list.
   static constexpr int kHead = -1;
 
   size_t IndexOf(int id) const;
+  // Deleted or not.
+  Node& Find(int id);
   size_t AfterCursor() const {
     return cursor_ == kHead ? 0 : IndexOf(cursor_) + 1;
   }
@@ -74,6 +86,7 @@ class SchedulerModel {
   Scheduler scheduler_ = Scheduler::kRr;
   uint32_t flags_ = 0;
   std::vector<Node> nodes_;       // head first
+  std::vector<Node> removed_;     // may come back
   std::vector<uint32_t> maglev_;  // mh: index of the owner by slot
   int cursor_ = kHead;
   int64_t current_weight_ = 0;  // wrr: cw

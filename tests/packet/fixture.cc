@@ -178,6 +178,7 @@ void Bench::OpenMaps() {
   heads_fd_ = Must(instance_.OpenPin("heads"));
   counters_fd_ = Must(instance_.OpenPin("counters"));
   conns = Must(instance_.MapArray<xlvs_bucket>("conns", true));
+  pools = Must(instance_.MapArray<xlvs_pool>("pools", true));
   dests = Must(instance_.MapArray<xlvs_dest>("dests", true));
   loads = Must(instance_.MapArray<xlvs_load>("loads", true));
   nexthops = Must(instance_.MapArray<xlvs_nexthop>("nexthops", true));

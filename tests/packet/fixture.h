@@ -177,6 +177,7 @@ class Bench {
 
   // The maps themselves.
   Mapped<xlvs_bucket> conns;
+  Mapped<xlvs_pool> pools;
   Mapped<xlvs_dest> dests;
   Mapped<xlvs_load> loads;
   Mapped<xlvs_nexthop> nexthops;

@@ -30,7 +30,8 @@ constexpr int kHistoriesPerReset = 100;
 constexpr Scheduler kSchedulers[] = {
     Scheduler::kRr,   Scheduler::kWrr, Scheduler::kLc, Scheduler::kWlc,
     Scheduler::kSed,  Scheduler::kNq,  Scheduler::kFo, Scheduler::kOvf,
-    Scheduler::kTwos, Scheduler::kSh,  Scheduler::kDh, Scheduler::kMh};
+    Scheduler::kTwos, Scheduler::kSh,  Scheduler::kDh, Scheduler::kMh,
+    Scheduler::kNone};
 
 Endpoint DestOf(int number) {
   return {V4(192, 0, 2, 1 + number), 8080};
@@ -47,6 +48,7 @@ class History {
         flags_(AnyFlags()),
         udp_(Below(5) == 0),
         weights_(Below(4)),
+        has_thresholds_(Below(2) == 0),
         model_(scheduler_, flags_),
         log_(absl::StrCat("seed ", seed, ", ", Name(scheduler_))) {
     service_ = {.vaddr = ToIpAddr(vip_.addr),
@@ -72,6 +74,9 @@ class History {
     bool available = false;
     int active = 0;
     int inactive = 0;
+    uint32_t weight = 0;
+    uint32_t upper = 0;
+    uint32_t lower = 0;
   };
   enum class Phase { kSynRecv, kEstablished, kOver, kUdp };
   struct Conn {
@@ -105,18 +110,20 @@ class History {
 
   void Event() {
     const uint32_t roll = Below(100);
-    if (roll < 60)
+    if (roll < 52)
       Open(conns_.size());
-    else if (roll < 68)
+    else if (roll < 60)
       Ack();
-    else if (roll < 78)
+    else if (roll < 70)
       Fin();
-    else if (roll < 83)
+    else if (roll < 75)
       Rst();
-    else if (roll < 89)
+    else if (roll < 86)
       OpenAgain();
-    else if (roll < 93)
+    else if (roll < 90)
       EditWeight();
+    else if (roll < 93)
+      EditThresholds();
     else if (roll < 95)
       AddDest();
     else if (roll < 98)
@@ -150,10 +157,12 @@ class History {
     return allowed;
   }
 
-  // A first packet: the pick is compared.
-  void Open(size_t number) {
+  // A first packet: the pick is compared. It takes the place of a connection to
+  // `old_dest`, which counts until the pick is made.
+  void Open(size_t number, std::optional<int> old_dest = std::nullopt) {
     const std::vector<int> allowed = Allowed(Client(number));
     const Outcome outcome = Send(number, kSyn);
+    if (old_dest) Count(*old_dest, 0, -1);
     absl::StrAppend(&log_, " +", number);
     if (allowed.empty()) {
       if (outcome.step != XLVS_STEP_tx_icmp_port_unreach)
@@ -182,7 +191,7 @@ class History {
   void Count(int dest, int active, int inactive) {
     dests_[dest].active += active;
     dests_[dest].inactive += inactive;
-    if (dests_[dest].available) model_.Count(dest, active, inactive);
+    model_.Count(dest, active, inactive);
   }
 
   // Some connection in one of two phases, whose dest is there.
@@ -232,8 +241,7 @@ class History {
     if (!conn) return;
     const int old_dest = conns_[*conn].dest;
     conns_[*conn].phase = Phase::kUdp;
-    Open(*conn);
-    Count(old_dest, 0, -1);
+    Open(*conn, old_dest);
   }
 
   // ---- configuration
@@ -257,19 +265,65 @@ class History {
     const uint32_t weight = Weight();
     absl::StrAppend(&log_, " a", *number, "w", weight);
     DestState& dest = dests_[*number];
-    dest.id = bench_.AddDest(service_, DestOf(*number), kHop1, weight);
+    dest.weight = weight;
+    const DestKey key = {ToIpAddr(DestOf(*number).addr), 8080};
+    if (dest.id == 0)
+      dest.id = bench_.AddDest(service_, DestOf(*number), kHop1, weight);
+    else
+      Must(bench_.config().AddDest(service_, AsConfigured(*number)));
     dest.available = true;
-    model_.Add(*number, weight, {ToIpAddr(DestOf(*number).addr), 8080});
-    // It comes back with its connections.
-    model_.Count(*number, dest.active, dest.inactive);
+    model_.Add(*number, weight, key);
+    SetThresholds(*number);
+  }
+
+  Dest AsConfigured(int number) {
+    const DestState& dest = dests_[number];
+    return {.key = {ToIpAddr(DestOf(number).addr), DestOf(number).port},
+            .method = Method::kMasq,
+            .weight = dest.weight,
+            .tunnel = {},
+            .u_threshold = dest.upper,
+            .l_threshold = dest.lower};
+  }
+
+  // What the loader has to do with the thresholds of an added or edited dest.
+  void SetThresholds(int number) {
+    const DestState& dest = dests_[number];
+    model_.SetThresholds(number, dest.upper, dest.lower);
+    xlvs_dest& record = bench_.dests[dest.id];
+    if (dest.upper == 0 || dest.upper > record.upper) record.overloaded = 0;
+    record.upper = dest.upper;
+    record.lower = dest.lower;
+    if (dest.upper != 0)
+      record.flags |= XLVS_DEST_limited;
+    else
+      record.flags &= ~XLVS_DEST_limited;
+    bool limited = false;
+    for (const auto& [other_number, other] : dests_)
+      limited |= other.available && other.upper != 0;
+    bench_.pools[record.service].limited = limited;
+  }
+
+  void EditThresholds() {
+    const auto number = SomeDest(/*available=*/true);
+    if (!number || !has_thresholds_) return;
+    DestState& dest = dests_[*number];
+    dest.upper = Below(5);
+    dest.lower = Below(2) == 0 ? 0 : Below(dest.upper + 1);
+    absl::StrAppend(&log_, " x", *number, "=", dest.upper, ",", dest.lower);
+    Must(bench_.config().EditDest(service_, AsConfigured(*number)));
+    model_.Edit(*number, dest.weight);
+    SetThresholds(*number);
   }
 
   void EditWeight() {
     if (const auto number = SomeDest(/*available=*/true)) {
       const uint32_t weight = Weight();
       absl::StrAppend(&log_, " e", *number, "w", weight);
-      bench_.EditWeight(service_, DestOf(*number), weight);
+      dests_[*number].weight = weight;
+      Must(bench_.config().EditDest(service_, AsConfigured(*number)));
       model_.Edit(*number, weight);
+      SetThresholds(*number);
     }
   }
 
@@ -279,6 +333,7 @@ class History {
       bench_.DeleteDest(service_, DestOf(*number));
       dests_[*number].available = false;
       model_.Delete(*number);
+      SetThresholds(*number);
     }
   }
 
@@ -298,6 +353,10 @@ class History {
       if (got != want)
         difference_ =
             absl::StrCat("dest ", number, " should have ", want, ", has ", got);
+      const bool overloaded = bench_.dests[dest.id].overloaded != 0;
+      if (overloaded != model_.overloaded(number))
+        difference_ = absl::StrCat("dest ", number, " is ",
+                                   overloaded ? "" : "not ", "overloaded");
     }
   }
 
@@ -309,6 +368,7 @@ class History {
   uint32_t flags_;  // those that mean nothing to the scheduler, too
   bool udp_;
   uint32_t weights_;  // which kind
+  bool has_thresholds_;
   SchedulerModel model_;
   ServiceKey service_;
   std::map<int, DestState> dests_;
@@ -377,6 +437,42 @@ TEST(SchedulerSequences, AreThoseRecordedOfTheKernel) {
     }
     EXPECT_EQ(picks, row.picks) << row.name;
   }
+}
+
+// Recorded of the kernel: the third of -x 2 is refused, and a connection that
+// is over counts until its record is gone. With any count batch.
+TEST(Thresholds, AreMetExactly) {
+  for (const uint32_t batch : {1u, 8u}) {
+    AttachOptions options = SmallSizes();
+    options.count_batch = batch;
+    Bench bench(options);
+    bench.SetNow(1'000'000);
+    const uint32_t id = bench.AddDest(bench.AddService(kService1), kDest1);
+    bench.dests[id].upper = 2;
+    bench.dests[id].flags |= XLVS_DEST_limited;
+    bench.pools[bench.dests[id].service].limited = 1;
+    const auto open = [&bench](uint16_t port) {
+      return bench.Run(TcpFrame({kClient1.addr, port}, kService1, kSyn)).step;
+    };
+    EXPECT_EQ(open(1000), XLVS_STEP_tx_client_to_dest);
+    EXPECT_EQ(open(1001), XLVS_STEP_tx_client_to_dest);
+    EXPECT_EQ(open(1002), XLVS_STEP_tx_icmp_port_unreach);
+    bench.Run(TcpFrame({kClient1.addr, 1000}, kService1, kRst));
+    EXPECT_EQ(open(1003), XLVS_STEP_tx_icmp_port_unreach);
+    EXPECT_EQ(bench.dests[id].overloaded, 1u);
+  }
+}
+
+// Without a scheduler a service has no usable server.
+TEST(NoScheduler, RefusesClients) {
+  Bench bench(Sizes());
+  bench.Reset();
+  bench.Advance(1);
+  const ServiceKey service =
+      bench.AddService(kService1, Protocol::kTcp, Scheduler::kNone);
+  bench.AddDest(service, kDest1);
+  EXPECT_EQ(bench.Run(TcpFrame(kClient1, kService1, kSyn)).step,
+            XLVS_STEP_tx_icmp_port_unreach);
 }
 
 // Loads that make every pair of dests differ, and many picks that leave no

@@ -151,6 +151,93 @@ TEST(PowerOfTwo, PrefersTheLessLoadedOfTheTwo) {
   EXPECT_TRUE(model.Chances().empty());
 }
 
+// ---- thresholds
+
+TEST(Thresholds, LeaveAServerOutFromTheUpperOneOn) {
+  for (const Scheduler scheduler :
+       {Scheduler::kRr, Scheduler::kWrr, Scheduler::kLc, Scheduler::kWlc,
+        Scheduler::kSed, Scheduler::kNq, Scheduler::kFo, Scheduler::kOvf,
+        Scheduler::kSh, Scheduler::kDh, Scheduler::kMh}) {
+    auto model = Model(scheduler, {5});
+    model.SetThresholds(0, 2, 0);
+    EXPECT_EQ(Picks(model, 4, /*held=*/true), "AA--") << Name(scheduler);
+  }
+  auto twos = Model(Scheduler::kTwos, {5});
+  twos.SetThresholds(0, 1, 0);
+  twos.Count(0, 0, 1);
+  EXPECT_TRUE(twos.Chances().empty());
+}
+
+// ip_vs_unbind_dest.
+TEST(Thresholds, LetItInAgainBelowTheLowerOneOrThreeQuartersOfTheUpper) {
+  auto model = Model(Scheduler::kRr, {1});
+  model.SetThresholds(0, 4, 0);
+  for (int i = 0; i < 4; ++i) model.Count(0, 1, 0);
+  model.Count(0, -1, 0);  // 3 of 4 are three quarters
+  EXPECT_TRUE(model.overloaded(0));
+  model.Count(0, -1, 0);
+  EXPECT_FALSE(model.overloaded(0));
+
+  model.SetThresholds(0, 4, 1);
+  model.Count(0, 1, 0);
+  model.Count(0, 0, 1);
+  EXPECT_TRUE(model.overloaded(0)) << "inactive ones count, too";
+  for (int i = 0; i < 3; ++i) model.Count(0, -1, 0);
+  EXPECT_TRUE(model.overloaded(0));
+  model.Count(0, 0, -1);
+  EXPECT_FALSE(model.overloaded(0));
+}
+
+TEST(Thresholds, WhenEditedLetItInOnlyIfTheUpperOneRisesOrGoes) {
+  auto model = Model(Scheduler::kRr, {1});
+  const auto overload = [&model] {
+    model.SetThresholds(0, 2, 0);
+    model.Count(0, 2, 0);
+  };
+  overload();
+  model.SetThresholds(0, 1, 0);
+  EXPECT_TRUE(model.overloaded(0));
+  model.SetThresholds(0, 9, 0);
+  EXPECT_FALSE(model.overloaded(0));
+  overload();
+  model.SetThresholds(0, 0, 0);
+  EXPECT_FALSE(model.overloaded(0));
+}
+
+TEST(Thresholds, OfAServerThatWasDeletedComeBackWithItsConnections) {
+  auto model = Model(Scheduler::kRr, {1, 1});
+  model.SetThresholds(0, 1, 0);
+  model.Count(0, 1, 0);
+  model.Delete(0);
+  model.Add(0, 1);
+  EXPECT_EQ(Picks(model, 2), "BB");
+}
+
+TEST(WeightedRoundRobin, GoesDownToTheHeaviestThatIsNotOverloaded) {
+  auto model = Model(Scheduler::kWrr, {2, 4, 6});
+  Picks(model, 3);
+  model.SetThresholds(2, 1, 0);
+  model.Count(2, 1, 0);  // C is out
+  EXPECT_EQ(Picks(model, 6), "BBABBA");
+}
+
+TEST(WeightedRoundRobin, StartsAnewAfterItFoundAllOverloaded) {
+  auto model = Model(Scheduler::kWrr, {3, 1});
+  EXPECT_EQ(Picks(model, 3), "BAA");  // A's third is next
+  for (int id = 0; id < 2; ++id) {
+    model.SetThresholds(id, 1, 0);
+    model.Count(id, 1, 0);
+  }
+  EXPECT_EQ(Picks(model, 1), "-");
+  for (int id = 0; id < 2; ++id) model.Count(id, -1, 0);
+  EXPECT_EQ(Picks(model, 4), "AABA");
+}
+
+TEST(NoScheduler, FindsNone) {
+  auto model = Model(Scheduler::kNone, {1, 1});
+  EXPECT_EQ(Picks(model, 2), "--");
+}
+
 // ---- tables of sh, dh and mh
 
 IpAddr Addr(absl::string_view text) {
