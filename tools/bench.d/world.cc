@@ -170,6 +170,9 @@ absl::StatusOr<std::unique_ptr<World>> World::Make(const Options& options) {
   XLVS_ASSIGN_OR_RETURN(
       world->director_,
       MapDirector::Open(instance, /*for_writing=*/true, std::move(lock)));
+  // All connections begin at once here: no flood.
+  for (const char* bound : {"embryonic_max", "service_embryonic_max"})
+    XLVS_RETURN_IF_ERROR(world->director_->Set(bound, INT32_MAX));
   XLVS_RETURN_IF_ERROR(world->LoadObjects(options, instance));
   XLVS_RETURN_IF_ERROR(world->AddServices(*world->director_));
   StoreWord(world->clock_[0].now_ticks, kFirstTick);
