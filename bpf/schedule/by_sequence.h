@@ -79,8 +79,8 @@ static long xlvs_heaviest_chunk(__u32 step, void* context) {
   for (__u32 i = 0; i < XLVS_SLOTS_PER_CHUNK; i++) {
     if (step * XLVS_SLOTS_PER_CHUNK + i >= search->list.count) return 1;
     const struct xlvs_slot* slot = &slots->slot[i];
-    const __u32 weight = xlvs_weight_left(slot->dest, slot->weight);
-    if (weight > search->heaviest) search->heaviest = weight;
+    if (slot->weight > search->heaviest && !xlvs_dest_is_overloaded(slot->dest))
+      search->heaviest = slot->weight;
   }
   return 0;
 }
