@@ -17,6 +17,7 @@
 #include "maps/dest.h"
 #include "maps/flood.h"
 #include "maps/fragment.h"
+#include "maps/lblc.h"
 #include "maps/local.h"
 #include "maps/mark.h"
 #include "maps/nexthop.h"
@@ -198,6 +199,15 @@ struct {
   __type(value, struct xlvs_vaddr_bucket);
   __uint(max_entries, XLVS_VADDR_BUCKETS);
 } xlvs_vaddrs SEC(".maps");
+
+/* First packets to services with lblc or lblcr write and read. Full: an older
+ * entry makes room. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __type(key, __u32);
+  __type(value, struct xlvs_lblc_bucket);
+  __uint(max_entries, XLVS_LBLC_BUCKETS);
+} xlvs_lblc SEC(".maps");
 
 /* Packets and the timer write, the CLI reads. */
 struct {

@@ -92,7 +92,8 @@ struct xlvs_dest {
   __u32 lower;
   __u32 overloaded; /* 1: so it is; packets and the timer write it */
   __u32 fwmark;     /* of its service; 0 = none */
-  __u8 pad2[48];
+  __u32 born;       /* when it got its id, by `order`: others have other ones */
+  __u8 pad2[44];
 };
 XLVS_ASSERT_SIZE(struct xlvs_dest, 256);
 XLVS_ASSERT_NO_PADDING(struct xlvs_dest);

@@ -74,6 +74,7 @@ struct xlvs_pool {
   __u32 vport;     /* of the service, host order */
   __s32 embryonic; /* SYN_RECV connections; packets and the timer add */
   __u32 limited;   /* 1: dests of it have thresholds */
+  __u64 epoch;     /* of its scheduler's beginning, see lblc.h; never twice */
   /* What dests that are gone had counted for this service: loader only. */
   __u64 gone_conns;
   __u64 gone_in_packets;
@@ -81,7 +82,7 @@ struct xlvs_pool {
   __u64 gone_in_bytes;
   __u64 gone_out_bytes;
 };
-XLVS_ASSERT_SIZE(struct xlvs_pool, 104);
+XLVS_ASSERT_SIZE(struct xlvs_pool, 112);
 XLVS_ASSERT_NO_PADDING(struct xlvs_pool);
 
 #endif

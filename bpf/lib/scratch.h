@@ -9,6 +9,7 @@
 #include "bpf/lib/packet.h"
 #include "bpf/lib/way.h"
 #include "maps/conn.h"
+#include "maps/lblc.h"
 
 union xlvs_life {
   struct xlvs_conn_life life;
@@ -99,6 +100,15 @@ struct xlvs_delivery {
   __u16 pad0;
 };
 
+/* What lblc or lblcr know of an address, and where it is kept. */
+struct xlvs_lblc_view {
+  struct xlvs_lblc_entry entry; /* a copy, as it should be */
+  __u32 bucket;
+  __u32 slot;
+  __u32 is_set;  /* lblcr */
+  __u32 changed; /* the copy differs from what is kept */
+};
+
 struct xlvs_scratch {
   struct bpf_fib_lookup fib;
   struct xlvs_fib_query query;
@@ -116,6 +126,7 @@ struct xlvs_scratch {
   struct xlvs_packet original; /* what a quoted tunnel packet carries */
   struct xlvs_packet answer;
   __u8 chunk[XLVS_SUM_CHUNK]; /* xlvs_sum */
+  struct xlvs_lblc_view lblc;
 };
 
 #endif

@@ -133,7 +133,7 @@ XLVS_PICK_BY_LOAD(nq)
 XLVS_PICK_BY_LOAD(fo)
 XLVS_PICK_BY_LOAD(ovf)
 
-static long xlvs_limited_slot(__u32 index, void* context) {
+static long xlvs_any_rule_slot(__u32 index, void* context) {
   struct xlvs_load_search* search = context;
   const struct xlvs_slot* slot = xlvs_slot_at(search->list, index);
   if (!slot) return 1;
@@ -142,14 +142,15 @@ static long xlvs_limited_slot(__u32 index, void* context) {
   return 0;
 }
 
-/* The same for a pool with thresholds, by any of the six: a loop of its own,
- * which takes the rule as it comes, so that the others need not ask. */
-__noinline __u32 xlvs_pick_limited_by_load(__u32 first_chunk, __u32 count,
-                                           __u32 scheduler) {
+/* The same by any of the six, for pools with thresholds: a loop of its own,
+ * which takes the rule as it comes, so that the others need not ask. And for
+ * lblc and lblcr, which seldom choose anew. */
+__noinline __u32 xlvs_pick_any_by_load(__u32 first_chunk, __u32 count,
+                                       __u32 scheduler) {
   struct xlvs_list list = {.first_chunk = first_chunk, .count = count};
   struct xlvs_load_search search = xlvs_load_search_on(list);
   search.scheduler = (enum xlvs_scheduler)scheduler;
-  bpf_loop(count, xlvs_limited_slot, &search, 0);
+  bpf_loop(count, xlvs_any_rule_slot, &search, 0);
   return search.best;
 }
 

@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * Which real server gets a new connection. A scheduler is one row here and one
- * pick: by sequence, by load, by draw or by hash. loader/schedule/ has the same
- * in C++. */
+ * pick: by sequence, by load, by draw, by hash or by cache. loader/schedule/
+ * has the same in C++. */
 #ifndef XLVS_BPF_SCHEDULE_SCHEDULE_H
 #define XLVS_BPF_SCHEDULE_SCHEDULE_H
 
+#include "bpf/schedule/by_cache.h"
 #include "bpf/schedule/by_draw.h"
 #include "bpf/schedule/by_hash.h"
 #include "bpf/schedule/by_load.h"
 #include "bpf/schedule/by_sequence.h"
+
+/* lblc and lblcr: what the address keeps, else what wlc chooses. */
+static __always_inline __u32 xlvs_pick_kept(const struct xlvs_packet* pkt,
+                                            const struct xlvs_pool* pool,
+                                            bool is_set) {
+  const __u32 kept = xlvs_pick_by_cache(pkt, pool, is_set);
+  if (kept) return kept;
+  const struct xlvs_list list = xlvs_list_of(pool);
+  const __u32 dest =
+      xlvs_pick_any_by_load(list.first_chunk, list.count, XLVS_SCHED_wlc);
+  if (dest) xlvs_lblc_add(dest);
+  xlvs_lblc_keep();
+  return dest;
+}
 
 /* Returns the dest's id, 0 if no dest is usable. */
 __noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
@@ -18,7 +33,7 @@ __noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
   const enum xlvs_scheduler scheduler = XLVS_READ_ONCE(pool->scheduler);
   if (pool->limited && xlvs_is_by_load(scheduler)) {
     const struct xlvs_list list = xlvs_list_of(pool);
-    return xlvs_pick_limited_by_load(list.first_chunk, list.count, scheduler);
+    return xlvs_pick_any_by_load(list.first_chunk, list.count, scheduler);
   }
   switch (scheduler) {
     case XLVS_SCHED_rr:
@@ -43,6 +58,9 @@ __noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
     case XLVS_SCHED_dh:
     case XLVS_SCHED_mh:
       return xlvs_pick_by_hash(pkt, pool, scheduler);
+    case XLVS_SCHED_lblc:
+    case XLVS_SCHED_lblcr:
+      return xlvs_pick_kept(pkt, pool, scheduler == XLVS_SCHED_lblcr);
     default:
       return 0;
   }

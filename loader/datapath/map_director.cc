@@ -456,6 +456,8 @@ absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
   StoreWord(pool.threshold_step, thresholds.step);
   StoreWord(pool.threshold_max, thresholds.max);
   StoreWord(pool.flags, service.flags);
+  // What lblc and lblcr remember is of the time before. Never 0.
+  if (restart) StoreWord(pool.epoch, ++control_[0].next_order);
   StoreWord(pool.scheduler, static_cast<xlvs_scheduler>(service.scheduler));
   // Packets may be picking: their picks are not lost.
   xlvs_position position = LoadWord(pool.position);
@@ -687,6 +689,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
     record.vport = key.vport;
     record.l4_proto = static_cast<uint8_t>(key.protocol);
     record.fwmark = key.fwmark;
+    record.born = static_cast<uint32_t>(control_[0].next_order);
     dests_[id] = record;  // state is still "free"
     free_dest_ids_.pop_back();
     dests_by_key_[{key, dest.key}] = id;

@@ -7,7 +7,7 @@
 namespace xlvs {
 namespace {
 
-constexpr std::array<std::pair<absl::string_view, Scheduler>, 13> kSchedulers =
+constexpr std::array<std::pair<absl::string_view, Scheduler>, 15> kSchedulers =
     {{
         {"none", Scheduler::kNone},
         {"rr", Scheduler::kRr},
@@ -22,6 +22,8 @@ constexpr std::array<std::pair<absl::string_view, Scheduler>, 13> kSchedulers =
         {"sh", Scheduler::kSh},
         {"dh", Scheduler::kDh},
         {"mh", Scheduler::kMh},
+        {"lblc", Scheduler::kLblc},
+        {"lblcr", Scheduler::kLblcr},
     }};
 
 // The names of one scheduler's before those of any.

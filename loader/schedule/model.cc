@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "loader/schedule/hash_table.h"
+#include "maps/lblc.h"
 #include "maps/slot_hash.h"
 
 namespace xlvs {
@@ -16,6 +17,11 @@ uint32_t Folded(const IpAddr& addr) {
 }
 
 }  // namespace
+
+// ip_vs_dest_conn_overhead.
+int64_t SchedulerModel::Overhead(const Node& node) {
+  return node.active * 256 + node.inactive;
+}
 
 size_t SchedulerModel::IndexOf(int id) const {
   return std::find_if(nodes_.begin(), nodes_.end(),
@@ -29,6 +35,7 @@ void SchedulerModel::SetScheduler(Scheduler scheduler, uint32_t flags) {
   scheduler_ = scheduler;
   cursor_ = kHead;
   current_weight_ = 0;  // Changed() makes it the highest
+  kept_.clear();
   Changed();
 }
 
@@ -142,9 +149,10 @@ std::optional<int> SchedulerModel::Pick(const FirstPacket& packet) {
     case Scheduler::kOvf:
       return PickHeaviest(/*overflows=*/true);
     case Scheduler::kNone:
+      break;
     case Scheduler::kLblc:
     case Scheduler::kLblcr:
-      break;
+      return PickKept(packet.vaddr);
     case Scheduler::kTwos:
       break;  // Chances()
     case Scheduler::kSh:
@@ -196,13 +204,10 @@ std::optional<int> SchedulerModel::PickInTurnByWeight() {
 
 std::optional<int> SchedulerModel::PickLeastLoaded(bool weighted) const {
   const Node* least = nullptr;
-  const auto overhead = [](const Node& node) {
-    return node.active * 256 + node.inactive;
-  };
   for (const Node& node : nodes_) {
     if (!node.eligible()) continue;
-    if (least == nullptr || overhead(*least) * (weighted ? node.weight : 1) >
-                                overhead(node) * (weighted ? least->weight : 1))
+    if (least == nullptr || Overhead(*least) * (weighted ? node.weight : 1) >
+                                Overhead(node) * (weighted ? least->weight : 1))
       least = &node;
   }
   if (least == nullptr) return std::nullopt;
@@ -239,6 +244,73 @@ std::optional<int> SchedulerModel::PickHeaviest(bool overflows) const {
   }
   if (heaviest == nullptr) return std::nullopt;
   return heaviest->id;
+}
+
+// ip_vs_lblc.c, ip_vs_lblcr.c. A dest that was removed stays where it is
+// remembered, and is taken again when it is back.
+std::optional<int> SchedulerModel::PickKept(const IpAddr& addr) {
+  const bool is_set = scheduler_ == Scheduler::kLblcr;
+  auto known = kept_.find(addr);
+  if (known != kept_.end() && now_ - known->second.used >= expiration_) {
+    kept_.erase(known);
+    known = kept_.end();
+  }
+  if (known != kept_.end()) {
+    Kept& kept = known->second;
+    kept.used = now_;
+    const Node* least = LeastLoaded(kept);
+    if (is_set && kept.ids.size() > 1 && now_ - kept.changed > expiration_)
+      RemoveMostLoaded(kept);
+    if (least != nullptr && !IsTooMuch(*least)) return least->id;
+  }
+  const std::optional<int> chosen = PickLeastLoaded(/*weighted=*/true);
+  if (!chosen) return std::nullopt;
+  Kept& kept = kept_[addr];
+  kept.used = now_;
+  if (!is_set) kept.ids.clear();
+  if (std::find(kept.ids.begin(), kept.ids.end(), *chosen) != kept.ids.end())
+    return chosen;
+  kept.ids.insert(kept.ids.begin(), *chosen);
+  if (kept.ids.size() > XLVS_LBLC_MEMBERS) kept.ids.pop_back();  // not IPVS's
+  kept.changed = now_;
+  return chosen;
+}
+
+const SchedulerModel::Node* SchedulerModel::LeastLoaded(const Kept& kept) {
+  const Node* least = nullptr;
+  for (const int id : kept.ids) {
+    if (IndexOf(id) == nodes_.size()) continue;
+    const Node& node = Find(id);
+    const bool may_be_chosen =
+        scheduler_ == Scheduler::kLblcr ? node.eligible() : node.weight > 0;
+    if (!may_be_chosen) continue;
+    if (least == nullptr ||
+        Overhead(*least) * node.weight > Overhead(node) * least->weight)
+      least = &node;
+  }
+  return least;
+}
+
+// ip_vs_dest_set_max: of removed ones, too.
+void SchedulerModel::RemoveMostLoaded(Kept& kept) {
+  const Node* most = nullptr;
+  for (const int id : kept.ids) {
+    const Node& node = Find(id);
+    if (node.weight == 0) continue;
+    if (most == nullptr ||
+        Overhead(*most) * node.weight < Overhead(node) * most->weight)
+      most = &node;
+  }
+  if (most == nullptr) return;
+  std::erase(kept.ids, most->id);
+  kept.changed = now_;
+}
+
+bool SchedulerModel::IsTooMuch(const Node& node) const {
+  return node.active > node.weight &&
+         std::any_of(nodes_.begin(), nodes_.end(), [](const Node& other) {
+           return other.active * 2 < other.weight;
+         });
 }
 
 const SchedulerModel::Node* SchedulerModel::Owner(uint32_t slot) const {

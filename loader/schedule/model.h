@@ -16,7 +16,7 @@
 
 namespace xlvs {
 
-// A first packet, as sh, dh and mh see it.
+// A first packet, as sh, dh, mh, lblc and lblcr see it.
 struct FirstPacket {
   IpAddr caddr;
   uint16_t cport = 0;
@@ -44,6 +44,11 @@ class SchedulerModel {
   // threshold.
   void Count(int id, int active, int inactive);
 
+  // lblc and lblcr: the time, and after how long an address is forgotten, or
+  // the most loaded of its dests. In any unit.
+  void SetNow(int64_t now) { now_ = now; }
+  void SetExpiration(int64_t expiration) { expiration_ = expiration; }
+
   // The dest for a new connection; nullopt if none is eligible. Not for twos.
   std::optional<int> Pick(const FirstPacket& packet = {});
   // twos: how likely each dest is picked; those with no chance are not there.
@@ -66,12 +71,20 @@ class SchedulerModel {
   // The cursor rests on a node's id, or before the head of the list.
   static constexpr int kHead = -1;
 
+  static int64_t Overhead(const Node& node);
   size_t IndexOf(int id) const;
   // Deleted or not.
   Node& Find(int id);
   size_t AfterCursor() const {
     return cursor_ == kHead ? 0 : IndexOf(cursor_) + 1;
   }
+  // lblc has one dest for an address, lblcr several, the last one first.
+  struct Kept {
+    std::vector<int> ids;
+    int64_t used = 0;
+    int64_t changed = 0;
+  };
+
   void Changed();  // wrr: marks again
   std::optional<int> PickInTurn();
   std::optional<int> PickInTurnByWeight();
@@ -80,6 +93,11 @@ class SchedulerModel {
   std::optional<int> PickIdle() const;
   std::optional<int> PickHeaviest(bool overflows) const;
   std::optional<int> PickByHash(const FirstPacket& packet) const;
+  std::optional<int> PickKept(const IpAddr& addr);
+  const Node* LeastLoaded(const Kept& kept);
+  void RemoveMostLoaded(Kept& kept);
+  // More active connections than it should have, while another has less.
+  bool IsTooMuch(const Node& node) const;
   // The node that owns the slot; sh and dh count it out along the list.
   const Node* Owner(uint32_t slot) const;
 
@@ -89,9 +107,12 @@ class SchedulerModel {
   std::vector<Node> removed_;     // may come back
   std::vector<uint32_t> maglev_;  // mh: index of the owner by slot
   int cursor_ = kHead;
-  int64_t current_weight_ = 0;  // wrr: cw
-  int64_t max_weight_ = 0;      // wrr: mw
-  int64_t step_ = 1;            // wrr: di
+  int64_t current_weight_ = 0;   // wrr: cw
+  int64_t max_weight_ = 0;       // wrr: mw
+  int64_t step_ = 1;             // wrr: di
+  std::map<IpAddr, Kept> kept_;  // lblc, lblcr
+  int64_t now_ = 0;
+  int64_t expiration_ = 86'400;
 };
 
 }  // namespace xlvs

@@ -4,6 +4,7 @@
 // BPF schedulers (through the loader that configures them) against
 // loader/schedule/model, which has the schedulers as IPVS's source has them. A
 // difference in one pick, or in one connection count, fails.
+#include <bpf/bpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,11 +13,14 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "loader/schedule/hash_table.h"
 #include "loader/schedule/model.h"
+#include "maps/lblc.h"
 #include "tests/packet/fixture.h"
 #include "tests/packet/packet_case.h"
 
@@ -28,10 +32,10 @@ constexpr int kHistories = 10'000;
 // a service and clients of its own.
 constexpr int kHistoriesPerReset = 100;
 constexpr Scheduler kSchedulers[] = {
-    Scheduler::kRr,   Scheduler::kWrr, Scheduler::kLc, Scheduler::kWlc,
-    Scheduler::kSed,  Scheduler::kNq,  Scheduler::kFo, Scheduler::kOvf,
-    Scheduler::kTwos, Scheduler::kSh,  Scheduler::kDh, Scheduler::kMh,
-    Scheduler::kNone};
+    Scheduler::kRr,   Scheduler::kWrr,  Scheduler::kLc,   Scheduler::kWlc,
+    Scheduler::kSed,  Scheduler::kNq,   Scheduler::kFo,   Scheduler::kOvf,
+    Scheduler::kTwos, Scheduler::kSh,   Scheduler::kDh,   Scheduler::kMh,
+    Scheduler::kNone, Scheduler::kLblc, Scheduler::kLblcr};
 
 Endpoint DestOf(int number) {
   return {V4(192, 0, 2, 1 + number), 8080};
@@ -51,6 +55,11 @@ class History {
         has_thresholds_(Below(2) == 0),
         model_(scheduler_, flags_),
         log_(absl::StrCat("seed ", seed, ", ", Name(scheduler_))) {
+    const uint32_t expiration_s = Below(2) == 0 ? 1 : 86'400;
+    bench_.control[0].set.lblc_expiration = expiration_s;
+    bench_.control[0].set.lblcr_expiration = expiration_s;
+    model_.SetExpiration(expiration_s * XLVS_TICKS_PER_SECOND);
+    model_.SetNow(bench_.now());
     service_ = {.vaddr = ToIpAddr(vip_.addr),
                 .vport = vip_.port,
                 .protocol = udp_ ? Protocol::kUdp : Protocol::kTcp};
@@ -128,6 +137,8 @@ class History {
       AddDest();
     else if (roll < 98)
       DeleteDest();
+    else if (roll < 99)
+      Advance();
     else
       ChangeScheduler();
   }
@@ -346,6 +357,16 @@ class History {
     model_.SetScheduler(scheduler_, flags_);
   }
 
+  // What lblc and lblcr remember grows old, but no connection ends.
+  void Advance() {
+    const uint32_t ticks = 1 + Below(12);
+    if (ticks > ticks_left_) return;
+    ticks_left_ -= ticks;
+    absl::StrAppend(&log_, " t", ticks);
+    bench_.Advance(ticks);
+    model_.SetNow(bench_.now());
+  }
+
   void CompareCounts() {
     for (const auto& [number, dest] : dests_) {
       const std::string want = absl::StrCat(dest.active, "/", dest.inactive);
@@ -369,6 +390,7 @@ class History {
   bool udp_;
   uint32_t weights_;  // which kind
   bool has_thresholds_;
+  uint32_t ticks_left_ = 60;  // less than any timeout
   SchedulerModel model_;
   ServiceKey service_;
   std::map<int, DestState> dests_;
@@ -414,6 +436,8 @@ const Recorded kRecorded[] = {
     {"nq", Scheduler::kNq, {4, 2, 1}, "CBAAABAABAACBA"},
     {"fo", Scheduler::kFo, {1, 5, 5}, "CCCCC"},
     {"ovf", Scheduler::kOvf, {3, 2, 1}, "AAAABBBCC-"},
+    {"lblc", Scheduler::kLblc, {1, 1, 1}, "CCBBAAAA"},
+    {"lblcr", Scheduler::kLblcr, {1, 1, 1}, "CCBBAAABCABCAB"},
 };
 
 TEST(SchedulerSequences, AreThoseRecordedOfTheKernel) {
@@ -510,6 +534,141 @@ TEST(PowerOfTwo, DrawsAsOftenAsTheModelSays) {
     drawn.erase(dest);
   }
   EXPECT_TRUE(drawn.empty()) << "a dest without a chance was drawn";
+}
+
+// ---- lblc and lblcr: what is kept, and for whom
+
+class ByCache : public PacketTest {
+ protected:
+  void Add(Scheduler scheduler, uint32_t dests, uint32_t weight) {
+    service_ = bench.AddService(kService1, Protocol::kTcp, scheduler);
+    for (uint32_t i = 0; i < dests; ++i)
+      bench.AddDest(service_, DestOf(i), kHop1, weight);
+  }
+  // The number of the dest that a new connection goes to, -1 if none.
+  int Pick() { return PickAgain(next_port_++); }
+  // The same of a client that has had this port.
+  int PickAgain(uint16_t port) {
+    const Outcome outcome =
+        bench.Run(TcpFrame({kClient1.addr, port}, kService1, kSyn));
+    return outcome.step == XLVS_STEP_tx_client_to_dest ? outcome.out[33] - 1
+                                                       : -1;
+  }
+  uint32_t BucketIndex() {
+    const xlvs_addr daddr = service_.vaddr.raw();
+    return xlvs_lblc_bucket_of(&daddr, bench.pools[1].epoch,
+                               bench.meta().config.hash_key);
+  }
+  xlvs_lblc_bucket Bucket() {
+    const UniqueFd fd = Must(bench.instance().OpenPin("lblc"));
+    const uint32_t index = BucketIndex();
+    xlvs_lblc_bucket bucket = {};
+    EXPECT_EQ(bpf_map_lookup_elem(fd.get(), &index, &bucket), 0);
+    return bucket;
+  }
+  // The entry of the service's address, all zero if there is none.
+  xlvs_lblc_entry Entry() {
+    for (const xlvs_lblc_entry& entry : Bucket().entry)
+      if (entry.epoch == bench.pools[1].epoch &&
+          IpAddr(entry.daddr) == service_.vaddr)
+        return entry;
+    return {};
+  }
+
+  ServiceKey service_;
+  uint16_t next_port_ = 1000;
+};
+
+TEST_F(ByCache, AServiceThatIsMadeAnewRemembersNothing) {
+  Add(Scheduler::kLblc, 2, 9);
+  EXPECT_EQ(Pick(), 1);
+  EXPECT_EQ(Pick(), 1);
+  Must(bench.config().DeleteService(service_));
+  bench.AddService(kService1, Protocol::kTcp, Scheduler::kLblc);
+  // Back with their connections: now it is the other that has less.
+  for (int i = 0; i < 2; ++i) bench.AddDest(service_, DestOf(i), kHop1, 9);
+  EXPECT_EQ(Pick(), 0);
+  EXPECT_EQ(Pick(), 0);
+}
+
+// Server 1 is a member still when its id is another server's: that one has no
+// connections, and would be chosen.
+TEST_F(ByCache, AnIdThatWasGivenToAnotherServerIsNotTakenForTheOldOne) {
+  Add(Scheduler::kLblcr, 2, 9);
+  EXPECT_EQ(PickAgain(1000), 1);
+  for (const uint8_t flags : {kAck, kRst})
+    bench.Run(TcpFrame({kClient1.addr, 1000}, kService1, flags));
+  bench.EditWeight(service_, DestOf(1), 0);
+  EXPECT_EQ(PickAgain(1000), 0);
+  EXPECT_EQ(Entry().count, 2u);
+  const uint32_t old_id = Entry().member[1] & XLVS_CONN_DEST_MASK;
+  bench.DeleteDest(service_, DestOf(1));
+  bench.AdvanceSeconds(121);
+  auto config = Must(MapDirector::Open(bench.instance(), true, {}));
+  Must(config->AddDest(service_, {.key = {ToIpAddr(DestOf(2).addr), 8080},
+                                  .method = Method::kMasq,
+                                  .weight = 9,
+                                  .tunnel = {}}));
+  ASSERT_EQ(bench.dests[old_id].state, XLVS_DEST_available);
+  bench.SetHop(old_id, kHop1);
+  EXPECT_EQ(Pick(), 0);
+  EXPECT_EQ(Pick(), 0);
+}
+
+TEST_F(ByCache, WithoutRoomTheEntryThatWasNotUsedForLongestGoes) {
+  Add(Scheduler::kLblc, 1, 9);
+  xlvs_lblc_bucket full = {};
+  for (uint32_t i = 0; i < XLVS_LBLC_PER_BUCKET; ++i) {
+    full.entry[i].epoch = 1'000'000 + i;
+    full.entry[i].used_ticks = bench.now() - 100 * (i == 5 ? 50 : i);
+  }
+  const UniqueFd fd = Must(bench.instance().OpenPin("lblc"));
+  const uint32_t index = BucketIndex();
+  ASSERT_EQ(bpf_map_update_elem(fd.get(), &index, &full, 0), 0);
+  EXPECT_EQ(Pick(), 0);
+  const xlvs_lblc_bucket after = Bucket();
+  for (uint32_t i = 0; i < XLVS_LBLC_PER_BUCKET; ++i)
+    EXPECT_EQ(after.entry[i].epoch,
+              i == 5 ? bench.pools[1].epoch : 1'000'000 + i);
+}
+
+TEST_F(ByCache, ASetThatIsFullGivesUpTheServerThatCameFirst) {
+  constexpr int kDests = XLVS_LBLC_MEMBERS + 10;
+  Add(Scheduler::kLblcr, kDests, 1);
+  SchedulerModel model(Scheduler::kLblcr);
+  for (int i = 0; i < kDests; ++i) model.Add(i, 1);
+  for (int i = 0; i < 4 * kDests; ++i) {
+    const int want = *model.Pick({.caddr = {}, .cport = 0, .vaddr = {}});
+    model.Count(want, 1, 0);
+    ASSERT_EQ(Pick(), want) << i;
+  }
+  EXPECT_EQ(Entry().count, XLVS_LBLC_MEMBERS);
+}
+
+// Both change the entry, for its servers have too much all the time.
+TEST_F(ByCache, TwoCpusLeaveAnEntryWhole) {
+  constexpr int kDests = XLVS_LBLC_MEMBERS + 10;
+  Add(Scheduler::kLblcr, kDests, 1);
+  std::vector<std::thread> senders;
+  for (const int cpu : UsableCpus())
+    senders.emplace_back([this, cpu] {
+      PinToCpu(cpu);
+      for (int i = 0; i < 400; ++i)
+        bench.RunUncounted(Build(TcpFrame(
+            {kClient1.addr, static_cast<uint16_t>(2000 + 400 * cpu + i)},
+            kService1, kSyn)));
+    });
+  for (std::thread& sender : senders) sender.join();
+  const xlvs_lblc_entry entry = Entry();
+  EXPECT_EQ(entry.version % 2, 0u);
+  EXPECT_GT(entry.count, 1u);
+  ASSERT_LE(entry.count, XLVS_LBLC_MEMBERS);
+  std::set<uint32_t> members;
+  for (uint32_t i = 0; i < entry.count; ++i) {
+    const uint32_t id = entry.member[i] & XLVS_CONN_DEST_MASK;
+    EXPECT_EQ(bench.dests[id].state, XLVS_DEST_available);
+    EXPECT_TRUE(members.insert(id).second) << "a server twice";
+  }
 }
 
 // ---- by hash: slots as the kernel has them

@@ -233,6 +233,85 @@ TEST(WeightedRoundRobin, StartsAnewAfterItFoundAllOverloaded) {
   EXPECT_EQ(Picks(model, 4), "AABA");
 }
 
+// ---- lblc and lblcr: an address keeps its dest
+
+TEST(LocalityBased, HaveTheKernelsSequencesWithHeldConnections) {
+  auto lblc = Model(Scheduler::kLblc, {1, 1, 1});
+  EXPECT_EQ(Picks(lblc, 8, /*held=*/true), "CCBBAAAA");
+  auto lblcr = Model(Scheduler::kLblcr, {1, 1, 1});
+  EXPECT_EQ(Picks(lblcr, 14, /*held=*/true), "CCBBAAABCABCAB");
+}
+
+TEST(LocalityBased, KeepADestForEachAddress) {
+  for (const Scheduler scheduler : {Scheduler::kLblc, Scheduler::kLblcr}) {
+    auto model = Model(scheduler, {5, 5});
+    const auto pick = [&model](uint32_t host) {
+      const auto dest =
+          model.Pick({.caddr = {}, .cport = 0, .vaddr = IpAddr::FromV4(host)});
+      model.Count(*dest, 1, 0);
+      return *dest;
+    };
+    EXPECT_EQ(pick(1), 1);
+    EXPECT_EQ(pick(2), 0);
+    EXPECT_EQ(pick(1), 1);
+    EXPECT_EQ(pick(1), 1) << "though the other has less";
+    EXPECT_EQ(pick(2), 0);
+  }
+}
+
+// is_overloaded: more active ones than its weight, and another has less than
+// half of its own.
+TEST(LocalityBased, LeaveADestThatHasTooMuchWhenAnotherIsHalfIdle) {
+  auto model = Model(Scheduler::kLblc, {4, 3});
+  model.Count(0, 2, 0);
+  EXPECT_EQ(Picks(model, 5, /*held=*/true), "BBBBB") << "2 of 4 is not idle";
+  model.Count(0, -1, 0);
+  EXPECT_EQ(Picks(model, 2, /*held=*/true), "AA");
+}
+
+TEST(LocalityBased, LeaveADestThatIsQuiescedOrGoneAndTakeItAgainWhenItIsBack) {
+  auto model = Model(Scheduler::kLblcr, {1, 1});
+  EXPECT_EQ(Picks(model, 2), "BB");
+  model.Edit(1, 0);
+  EXPECT_EQ(Picks(model, 1), "A");
+  model.Edit(1, 1);
+  EXPECT_EQ(Picks(model, 1), "A") << "of two that are alike the later one";
+  model.Delete(0);
+  EXPECT_EQ(Picks(model, 1), "B");
+  model.Add(0, 1);
+  EXPECT_EQ(Picks(model, 1), "A");
+}
+
+TEST(LocalityBased, OnlyLblcGoesOnToADestAboveItsThreshold) {
+  for (const auto& [scheduler, want] :
+       {std::pair{Scheduler::kLblc, "BBB"}, {Scheduler::kLblcr, "BAA"}}) {
+    auto model = Model(scheduler, {9, 9});
+    model.SetThresholds(1, 1, 0);
+    EXPECT_EQ(Picks(model, 3, /*held=*/true), want);
+  }
+}
+
+TEST(LocalityBased, ForgetAnAddressThatWasNotUsed) {
+  auto model = Model(Scheduler::kLblc, {9, 9});
+  model.SetExpiration(10);
+  EXPECT_EQ(Picks(model, 1, /*held=*/true), "B");
+  model.SetNow(9);
+  EXPECT_EQ(Picks(model, 1, /*held=*/true), "B");
+  model.SetNow(19);
+  EXPECT_EQ(Picks(model, 1, /*held=*/true), "A");
+}
+
+TEST(LocalityBased, LblcrGivesUpTheMostLoadedOfSeveralWhenNothingChanged) {
+  auto model = Model(Scheduler::kLblcr, {1, 1, 1});
+  model.SetExpiration(10);
+  EXPECT_EQ(Picks(model, 5, /*held=*/true), "CCBBA");
+  model.SetNow(9);  // or the address would be forgotten
+  EXPECT_EQ(Picks(model, 1), "A");
+  model.SetNow(11);
+  // B is the first of the two with two: from now on it is A and C.
+  EXPECT_EQ(Picks(model, 4, /*held=*/true), "AACA");
+}
+
 TEST(NoScheduler, FindsNone) {
   auto model = Model(Scheduler::kNone, {1, 1});
   EXPECT_EQ(Picks(model, 2), "--");
