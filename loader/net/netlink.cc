@@ -35,11 +35,30 @@ const nlattr* Find(const void* first, const void* end, uint16_t type) {
 
 }  // namespace
 
+struct NetlinkSocket::State {
+  // 0 or errno.
+  int Open() {
+    if (socket != nullptr) return 0;
+    socket.reset(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
+    if (socket == nullptr) return errno;
+    if (mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) == 0) return 0;
+    const int error = errno;
+    socket.reset();
+    return error;
+  }
+
+  Socket socket;
+  std::vector<char> buffer = std::vector<char>(32768);
+  uint32_t questions = 0;
+};
+
+NetlinkSocket::NetlinkSocket() : state_(std::make_unique<State>()) {}
+NetlinkSocket::~NetlinkSocket() = default;
+
 NetlinkRequest::NetlinkRequest(uint16_t type, uint16_t flags)
     : header_(mnl_nlmsg_put_header(buffer_.data())) {
   header_->nlmsg_type = type;
   header_->nlmsg_flags = NLM_F_REQUEST | flags;
-  header_->nlmsg_seq = 1;
 }
 
 void* NetlinkRequest::Extra(size_t bytes) {
@@ -55,17 +74,21 @@ void NetlinkRequest::Put(uint16_t attribute, const IpAddr& addr) {
 }
 
 int NetlinkRequest::Ask(const Answer& answer) {
-  const Socket socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
-  if (socket == nullptr ||
-      mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0 ||
-      mnl_socket_sendto(socket.get(), header_, header_->nlmsg_len) < 0)
-    return errno;
-  const unsigned port = mnl_socket_get_portid(socket.get());
+  NetlinkSocket socket;
+  return Ask(socket, answer);
+}
+
+int NetlinkRequest::Ask(NetlinkSocket& kept, const Answer& answer) {
+  if (const int error = kept.state_->Open(); error != 0) return error;
+  mnl_socket* socket = kept.state_->socket.get();
+  std::vector<char>& buffer = kept.state_->buffer;
+  header_->nlmsg_seq = ++kept.state_->questions;
+  if (mnl_socket_sendto(socket, header_, header_->nlmsg_len) < 0) return errno;
+  const unsigned port = mnl_socket_get_portid(socket);
   const bool several = (header_->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
-  std::vector<char> buffer(32768);
   while (true) {
     const ssize_t bytes =
-        mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
+        mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
     if (bytes < 0) return errno;
     const int more = mnl_cb_run(buffer.data(), bytes, header_->nlmsg_seq, port,
                                 HandOver, const_cast<Answer*>(&answer));

@@ -9,12 +9,27 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 
 #include "loader/net/ip_addr.h"
 
 struct nlattr;
 
 namespace xlvs {
+
+// To the kernel's rtnetlink, opened by the first question.
+class NetlinkSocket {
+ public:
+  NetlinkSocket();
+  ~NetlinkSocket();
+  NetlinkSocket(const NetlinkSocket&) = delete;
+  NetlinkSocket& operator=(const NetlinkSocket&) = delete;
+
+ private:
+  friend class NetlinkRequest;
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // A message as it is put together, with libmnl's functions on header().
 class NetlinkRequest {
@@ -34,6 +49,9 @@ class NetlinkRequest {
   // Sends it and hands over each answer. Returns 0 or the kernel's errno: what
   // an error means depends on the question.
   int Ask(const std::function<void(const nlmsghdr&)>& answer);
+  // The same by a socket that is kept, for who has many questions.
+  int Ask(NetlinkSocket& socket,
+          const std::function<void(const nlmsghdr&)>& answer);
 
  private:
   void* Extra(size_t bytes);

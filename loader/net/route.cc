@@ -4,6 +4,8 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+#include <memory>
+
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "loader/net/netlink.h"
@@ -32,16 +34,14 @@ bool IsNoRoute(int error) {
          error == EINVAL;
 }
 
-}  // namespace
-
-absl::StatusOr<Route> FindRoute(const IpAddr& to) {
+absl::StatusOr<Route> Ask(NetlinkSocket& socket, const IpAddr& to) {
   NetlinkRequest request(RTM_GETROUTE, 0);
   rtmsg& header = request.Extra<rtmsg>();
   header.rtm_family = to.is_v4() ? AF_INET : AF_INET6;
   header.rtm_dst_len = to.is_v4() ? 32 : 128;
   request.Put(RTA_DST, to);
   Route route;
-  const int error = request.Ask([&](const nlmsghdr& message) {
+  const int error = request.Ask(socket, [&](const nlmsghdr& message) {
     if (message.nlmsg_type != RTM_NEWROUTE) return;
     const auto* found = static_cast<const rtmsg*>(NLMSG_DATA(&message));
     route.type = TypeOf(found->rtm_type);
@@ -54,6 +54,19 @@ absl::StatusOr<Route> FindRoute(const IpAddr& to) {
     return ErrnoStatus(error,
                        absl::StrCat("ask for the route to ", to.ToString()));
   return route;
+}
+
+}  // namespace
+
+absl::StatusOr<Route> FindRoute(const IpAddr& to) {
+  NetlinkSocket socket;
+  return Ask(socket, to);
+}
+
+RouteFinder KeptRouteFinder() {
+  return [socket = std::make_shared<NetlinkSocket>()](const IpAddr& to) {
+    return Ask(*socket, to);
+  };
 }
 
 }  // namespace xlvs

@@ -31,6 +31,8 @@ absl::StatusOr<Route> FindRoute(const IpAddr& to);
 
 // Who needs routes takes one of these, so that tests can say what they are.
 using RouteFinder = std::function<absl::StatusOr<Route>(const IpAddr& to)>;
+// Asks as FindRoute, for many addresses by one socket.
+RouteFinder KeptRouteFinder();
 
 }  // namespace xlvs
 
