@@ -21,8 +21,9 @@ namespace {
 
 // IPVS frees a dest that nothing refers to after two minutes at the earliest.
 constexpr uint32_t kTrashTicks = 120 * XLVS_TICKS_PER_SECOND;
-// The least age at which no packet in flight can still make a connection to it.
-constexpr uint32_t kTrashTicksAtLeast = 2 * XLVS_TICKS_PER_SECOND;
+// At this age at the latest, no packet in flight can still make a connection to
+// it.
+constexpr uint32_t kSettledTicks = 2 * XLVS_TICKS_PER_SECOND;
 
 absl::Status NoSuchService() {
   return absl::FailedPreconditionError("no such service");
@@ -38,6 +39,13 @@ absl::Status CheckRealServer(const IpAddr& addr, const Route& route) {
   if (!refused) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "real server's address ", addr.ToString(), " is not unicast"));
+}
+
+absl::Status CheckCount(Scheduler scheduler, size_t dests) {
+  if (scheduler != Scheduler::kMh || dests <= XLVS_MAGLEV_SLOTS)
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "mh cannot choose among more than ", XLVS_MAGLEV_SLOTS, " real servers"));
 }
 
 // IPVS's ERANGE.
@@ -325,7 +333,7 @@ absl::StatusOr<uint32_t> MapDirector::NewServiceId() {
 }
 
 absl::StatusOr<uint32_t> MapDirector::NewDestId() {
-  if (free_dest_ids_.empty()) EmptyTrash(kTrashTicksAtLeast);
+  if (free_dest_ids_.empty()) EmptyTrash(0);
   if (free_dest_ids_.empty())
     return absl::ResourceExhaustedError(
         absl::StrCat("no room for more than ", dests_.size() - 1,
@@ -336,31 +344,40 @@ absl::StatusOr<uint32_t> MapDirector::NewDestId() {
 
 void MapDirector::EmptyTrash(uint32_t age_ticks) {
   const uint32_t now_ticks = clock_[0].now_ticks;
-  std::vector<uint32_t> empty;
+  std::vector<uint32_t> old;
   for (const auto& [key, id] : dests_by_key_) {
     const xlvs_dest& dest = dests_[id];
-    if (dest.state != XLVS_DEST_removed ||
-        now_ticks - dest.removed_at_ticks < age_ticks)
-      continue;
-    const xlvs_counters sum = SumOverCpus(id);
-    if (sum.active == 0 && sum.inactive == 0 && sum.persistent == 0)
-      empty.push_back(id);
+    if (dest.state == XLVS_DEST_removed &&
+        now_ticks - dest.removed_at_ticks >= age_ticks)
+      old.push_back(id);
   }
-  for (const uint32_t id : empty) FreeDest(id);
+  const auto is_empty = [](const xlvs_counters& sum) {
+    return sum.active == 0 && sum.inactive == 0 && sum.persistent == 0;
+  };
+  if (age_ticks < kSettledTicks) {
+    const Sums sums(*this, old.size());
+    std::erase_if(old, [&](uint32_t id) { return !is_empty(sums[id]); });
+    if (old.empty()) return;
+    WaitForPacketsInFlight();
+  }
+  const Sums sums(*this, old.size());
+  for (const uint32_t id : old)
+    if (const xlvs_counters sum = sums[id]; is_empty(sum)) FreeDest(id, sum);
 }
 
-void MapDirector::FreeDest(uint32_t id) {
+void MapDirector::FreeDest(uint32_t id, const xlvs_counters& sum) {
   xlvs_dest& dest = dests_[id];
   const ServiceKey key = KeyOf(dest);
   if (ServiceState* service = Find(key); service != nullptr) {
-    AddGone(pools_[service->id], CountersSinceZero(id));
+    AddGone(pools_[service->id], Minus(sum, dest));
     std::erase(service->removed, id);
   }
   dests_by_key_.erase({key, {IpAddr(dest.daddr), dest.dport}});
   locals_.Remove(IpAddr(dest.daddr), XLVS_LOCAL_dest);
   RemoveVirtual(key);
   // All of it before the id is free: whoever takes it finds it as new.
-  ClearCounters(id);
+  if (sum.conns != 0 || sum.in_packets != 0 || sum.out_packets != 0)
+    ClearCounters(id);
   loads_[id] = {};
   rates_[id] = {};
   StoreWord(dest.state, XLVS_DEST_free);
@@ -407,10 +424,7 @@ absl::StatusOr<std::vector<xlvs_slot>> MapDirector::Compiled(
       table = DestHashTable(list.size());
       break;
     case Scheduler::kMh: {
-      if (list.size() > XLVS_MAGLEV_SLOTS)
-        return absl::InvalidArgumentError(
-            absl::StrCat("mh cannot choose among more than ", XLVS_MAGLEV_SLOTS,
-                         " real servers"));
+      XLVS_RETURN_IF_ERROR(CheckCount(service.scheduler, list.size()));
       std::vector<MaglevDest> dests;
       for (const xlvs_slot& slot : list) {
         const xlvs_dest& dest = dests_[slot.dest];
@@ -431,7 +445,8 @@ absl::StatusOr<std::vector<xlvs_slot>> MapDirector::Compiled(
   return slots;
 }
 
-absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
+absl::Status MapDirector::PublishList(ServiceState& service, bool restart,
+                                      size_t added) {
   xlvs_pool& pool = pools_[service.id];
   const std::vector<xlvs_slot> wanted = WantedList(service);
   XLVS_ASSIGN_OR_RETURN(const std::vector<xlvs_slot> slots,
@@ -459,18 +474,44 @@ absl::Status MapDirector::PublishList(ServiceState& service, bool restart) {
   // What lblc and lblcr remember is of the time before. Never 0.
   if (restart) StoreWord(pool.epoch, ++control_[0].next_order);
   StoreWord(pool.scheduler, static_cast<xlvs_scheduler>(service.scheduler));
+  const auto moved = [&](const xlvs_position& position) {
+    if (restart) return StartPosition(service.scheduler, wanted);
+    return added == 0
+               ? MovedPosition(service.scheduler, position, present, wanted)
+               : PositionAfterAdding(service.scheduler, position, present,
+                                     wanted, added);
+  };
   // Packets may be picking: their picks are not lost.
   xlvs_position position = LoadWord(pool.position);
-  while (!CompareAndSwapWord(
-      pool.position, position,
-      restart ? StartPosition(service.scheduler, wanted)
-              : MovedPosition(service.scheduler, position, present, wanted))) {
+  while (!CompareAndSwapWord(pool.position, position, moved(position))) {
   }
   StoreWord(pool.list, new_list);
   if (old_list.count > 0)
     for (ChunkAllocator& room : rooms_)
       if (room.Has(old_list.first_chunk)) room.Free(old_list.first_chunk);
   return absl::OkStatus();
+}
+
+absl::Status MapDirector::EndBatch() {
+  batch_ = false;
+  if (pending_dests_ == 0) return absl::OkStatus();
+  const Change change(*this);
+  return PublishPending();
+}
+
+absl::Status MapDirector::PublishPending() {
+  const size_t added = std::exchange(pending_dests_, 0);
+  if (added == 0) return absl::OkStatus();
+  ServiceState& service = *Find(pending_service_);
+  const auto status = PublishList(service, /*restart=*/false, added);
+  if (status.ok()) return status;
+  const auto end = service.dests.begin() + static_cast<std::ptrdiff_t>(added);
+  const std::vector<uint32_t> ids(service.dests.begin(), end);
+  service.dests.erase(service.dests.begin(), end);
+  for (const uint32_t id : ids) RemoveDest(service, id);
+  SetLimited(service);
+  return Context(
+      status, absl::StrCat("the last ", added, " real servers of a service"));
 }
 
 // ---- services
@@ -497,6 +538,7 @@ absl::Status MapDirector::AddService(const Service& service) {
     return absl::AlreadyExistsError("service exists");
   XLVS_ASSIGN_OR_RETURN(const uint32_t id, NewServiceId());
   const Change change(*this);
+  XLVS_RETURN_IF_ERROR(PublishPending());
   XLVS_RETURN_IF_ERROR(AddVirtual(service.key));
   ServiceState state = {.id = id,
                         .scheduler = service.scheduler,
@@ -545,6 +587,7 @@ absl::Status MapDirector::EditService(const Service& service) {
   }
 
   const Change change(*this);
+  XLVS_RETURN_IF_ERROR(PublishPending());
   const auto set_persistence = [&] {
     StoreHalves(pool.persist_mask, mask);
     StoreWord(pool.persist_ticks, persist_ticks);
@@ -619,9 +662,11 @@ absl::Status MapDirector::DeleteServices(const std::vector<ServiceKey>& keys) {
   }
 
   const Change change(*this);
+  XLVS_RETURN_IF_ERROR(PublishPending());
   for (const ServiceKey& key : keys)
     XLVS_RETURN_IF_ERROR(services_map_.Erase(RawKey(key)));
   if (!persistent.empty()) Release(persistent, buckets);
+  const Sums sums(*this, keys.size() == 1 ? 0 : dests_by_key_.size());
   for (const ServiceKey& key : keys) {
     ServiceState* state = Find(key);
     // The totals keep what the service had counted; its dests, should they come
@@ -632,8 +677,9 @@ absl::Status MapDirector::DeleteServices(const std::vector<ServiceKey>& keys) {
     XLVS_RETURN_IF_ERROR(PublishList(*state, /*restart=*/true));
     for (const uint32_t id : dests) RemoveDest(*state, id);
     for (const uint32_t id : state->removed) {
-      AddGone(control_[0], CountersSinceZero(id));
-      ZeroDest(id);
+      const xlvs_counters sum = sums[id];
+      AddGone(control_[0], Minus(sum, dests_[id]));
+      ZeroDest(id, sum);
       dests_[id].service = 0;
     }
     just_freed_service_ids_.push_back(state->id);
@@ -665,6 +711,8 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   if (returns && dests_[known->second].state == XLVS_DEST_available)
     return absl::AlreadyExistsError("dest exists");
   XLVS_RETURN_IF_ERROR(CheckThresholds(dest));
+  XLVS_RETURN_IF_ERROR(
+      CheckCount(service->scheduler, service->dests.size() + 1));
   XLVS_ASSIGN_OR_RETURN(const Route route, find_route_(dest.key.daddr));
   XLVS_RETURN_IF_ERROR(CheckRealServer(dest.key.daddr, route));
   uint32_t id;
@@ -675,6 +723,8 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   }
 
   const Change change(*this);
+  if (pending_dests_ != 0 && pending_service_ != key)
+    XLVS_RETURN_IF_ERROR(PublishPending());
   if (!returns) {
     XLVS_RETURN_IF_ERROR(AddVirtual(key));
     if (auto status = locals_.Add(dest.key.daddr, XLVS_LOCAL_dest);
@@ -707,12 +757,18 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   StoreWord(record.state, XLVS_DEST_available);
   std::erase(service->removed, id);
   service->dests.insert(service->dests.begin(), id);
-  if (auto status = PublishList(*service, /*restart=*/false); !status.ok()) {
+  // The first one is not put off: whether there is room for the service at all
+  // is known then.
+  if (batch_ && service->dests.size() > 1) {
+    pending_service_ = key;
+    ++pending_dests_;
+  } else if (auto status = PublishList(*service, /*restart=*/false);
+             !status.ok()) {
     service->dests.erase(service->dests.begin());
     RemoveDest(*service, id);
     return status;
   }
-  SetLimited(*service);
+  if ((record.flags & XLVS_DEST_limited) != 0) SetLimited(*service);
   return absl::OkStatus();
 }
 
@@ -774,6 +830,7 @@ absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
   XLVS_ASSIGN_OR_RETURN(const Route route, find_route_(dest.key.daddr));
   ServiceState* service = Find(key);
   const Change change(*this);
+  XLVS_RETURN_IF_ERROR(PublishPending());
   xlvs_dest& record = dests_[id];
   const uint32_t old_weight = std::exchange(record.weight, dest.weight);
   const uint32_t old_last_weight = record.last_weight;
@@ -793,6 +850,7 @@ absl::Status MapDirector::DeleteDest(const ServiceKey& key,
   XLVS_ASSIGN_OR_RETURN(const uint32_t id, AvailableDest(key, dest));
   ServiceState* service = Find(key);
   const Change change(*this);
+  XLVS_RETURN_IF_ERROR(PublishPending());
   const auto at = std::find(service->dests.begin(), service->dests.end(), id);
   const size_t position = at - service->dests.begin();
   service->dests.erase(at);

@@ -42,12 +42,16 @@ class MapDirector : public Director {
   // With `for_writing`, `lock` is held as long as the object lives.
   static absl::StatusOr<std::unique_ptr<MapDirector>> Open(
       const Instance& instance, bool for_writing, UniqueFd lock,
-      RouteFinder find_route = FindRoute);
+      RouteFinder find_route = KeptRouteFinder());
+
+  ~MapDirector() override { (void)EndBatch(); }
 
   absl::Status AddService(const Service& service) override;
   absl::Status EditService(const Service& service) override;
   absl::Status DeleteService(const ServiceKey& key) override;
   absl::Status Clear() override;
+  void BeginBatch() override { batch_ = true; }
+  absl::Status EndBatch() override;
   absl::Status AddDest(const ServiceKey& key, const Dest& dest) override;
   absl::Status EditDest(const ServiceKey& key, const Dest& dest) override;
   absl::Status DeleteDest(const ServiceKey& key, const DestKey& dest) override;
@@ -123,10 +127,14 @@ class MapDirector : public Director {
       const ServiceState& service, const std::vector<xlvs_slot>& list) const;
   std::vector<xlvs_slot> PresentList(const xlvs_pool& pool) const;
   // Writes the wanted list and switches to it. `restart`: the scheduler begins
-  // anew.
-  absl::Status PublishList(ServiceState& service, bool restart);
+  // anew. `added`: so many dests at the head are new.
+  absl::Status PublishList(ServiceState& service, bool restart,
+                           size_t added = 0);
+  // Publishes what a batch has put off; every change but AddDest comes after.
+  // If that fails, the dests that were put off go again.
+  absl::Status PublishPending();
   void RemoveDest(ServiceState& service, uint32_t id);
-  void FreeDest(uint32_t id);
+  void FreeDest(uint32_t id, const xlvs_counters& sum);
 
   absl::Status DeleteServices(const std::vector<ServiceKey>& keys);
   // Services with an address of their own make it ours; those by mark have the
@@ -143,27 +151,42 @@ class MapDirector : public Director {
   // removed dests.
   void EndConnsOfRemoved();
 
+  // Sums over CPUs, by dest id. Of a few dests each is asked for when it is
+  // wanted, of many all are read at once.
+  class Sums {
+   public:
+    Sums(const MapDirector& director, size_t wanted);
+    xlvs_counters operator[](uint32_t dest) const;
+
+   private:
+    const MapDirector& director_;
+    std::vector<xlvs_counters> all_;
+  };
   xlvs_counters SumOverCpus(uint32_t dest) const;
   void ClearCounters(uint32_t dest);
-  Counters CountersSinceZero(uint32_t dest) const;
-  void ZeroDest(uint32_t dest);
-  ServiceView View(const ServiceKey& key, const ServiceState& state) const;
+  void ZeroDest(uint32_t dest, const xlvs_counters& sum);
+  ServiceView View(const ServiceKey& key, const ServiceState& state,
+                   const Sums& sums) const;
   absl::StatusOr<Mapped<xlvs_bucket>> MapConns(bool for_writing) const {
     return instance_.MapArray<xlvs_bucket>("conns", for_writing);
   }
 
-  // Marks the maps as being changed for as long as it lives.
+  // Marks the maps as being changed for as long as it lives, or longer if a
+  // batch has put something off.
   class Change {
    public:
-    explicit Change(MapDirector& director) : control_(director.control_[0]) {
-      StoreWord(control_.unfinished, 1u);
+    explicit Change(MapDirector& director) : director_(director) {
+      StoreWord(director.control_[0].unfinished, 1u);
     }
-    ~Change() { StoreWord(control_.unfinished, 0u); }
+    ~Change() {
+      StoreWord(director_.control_[0].unfinished,
+                director_.pending_dests_ != 0 ? 1u : 0u);
+    }
     Change(const Change&) = delete;
     Change& operator=(const Change&) = delete;
 
    private:
-    xlvs_control& control_;
+    MapDirector& director_;
   };
 
   Instance instance_;
@@ -186,6 +209,10 @@ class MapDirector : public Director {
   absl::flat_hash_map<ServiceKey, ServiceState> services_;
   // Available and removed ones.
   absl::flat_hash_map<DestFullKey, uint32_t> dests_by_key_;
+  bool batch_ = false;
+  // The first so many dests of this service are in no list yet.
+  ServiceKey pending_service_;
+  size_t pending_dests_ = 0;
   std::vector<uint32_t> free_service_ids_;
   std::vector<uint32_t> just_freed_service_ids_;
   std::vector<uint32_t> free_dest_ids_;

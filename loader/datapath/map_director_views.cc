@@ -4,6 +4,8 @@
 #include <bpf/bpf.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <span>
 
 #include "loader/datapath/counters.h"
 #include "loader/datapath/map_director.h"
@@ -38,12 +40,11 @@ Tunnel TunnelOf(const xlvs_dest& dest) {
 
 // ---- counters
 
-xlvs_counters MapDirector::SumOverCpus(uint32_t dest) const {
-  std::vector<xlvs_counters> per_cpu(meta_.config.cpus);
+namespace {
+
+xlvs_counters SumOf(std::span<const xlvs_counters> by_cpu) {
   xlvs_counters sum = {};
-  if (bpf_map_lookup_elem(counters_fd_.get(), &dest, per_cpu.data()) != 0)
-    return sum;
-  for (const xlvs_counters& cpu : per_cpu) {
+  for (const xlvs_counters& cpu : by_cpu) {
     sum.conns += cpu.conns;
     sum.in_packets += cpu.in_packets;
     sum.out_packets += cpu.out_packets;
@@ -57,17 +58,54 @@ xlvs_counters MapDirector::SumOverCpus(uint32_t dest) const {
   return sum;
 }
 
+// Of the first `count` dests; fewer if the kernel does not say more.
+std::vector<xlvs_counters> ReadSums(int map_fd, uint32_t count, uint32_t cpus) {
+  constexpr uint32_t kAtOnce = 1024;
+  std::vector<uint32_t> ids(kAtOnce);
+  std::vector<xlvs_counters> by_cpu(size_t{kAtOnce} * cpus);
+  std::vector<xlvs_counters> sums;
+  sums.reserve(count);
+  uint32_t last = 0;
+  while (sums.size() < count) {
+    uint32_t read = kAtOnce;
+    const int error =
+        bpf_map_lookup_batch(map_fd, sums.empty() ? nullptr : &last, &last,
+                             ids.data(), by_cpu.data(), &read, nullptr);
+    if (error != 0 && errno != ENOENT) break;
+    for (uint32_t i = 0; i < read; ++i)
+      sums.push_back(SumOf({&by_cpu[size_t{i} * cpus], cpus}));
+    if (error != 0 || read == 0) break;
+  }
+  return sums;
+}
+
+}  // namespace
+
+xlvs_counters MapDirector::SumOverCpus(uint32_t dest) const {
+  std::vector<xlvs_counters> by_cpu(meta_.config.cpus);
+  if (bpf_map_lookup_elem(counters_fd_.get(), &dest, by_cpu.data()) != 0)
+    return {};
+  return SumOf(by_cpu);
+}
+
+MapDirector::Sums::Sums(const MapDirector& director, size_t wanted)
+    : director_(director) {
+  // All cost as much as a sixteenth of them one by one.
+  if (wanted > director.dests_.size() / 16)
+    all_ = ReadSums(director.counters_fd_.get(), director.dests_.size(),
+                    director.meta_.config.cpus);
+}
+
+xlvs_counters MapDirector::Sums::operator[](uint32_t dest) const {
+  return dest < all_.size() ? all_[dest] : director_.SumOverCpus(dest);
+}
+
 void MapDirector::ClearCounters(uint32_t dest) {
   const std::vector<xlvs_counters> zero(meta_.config.cpus);
   (void)bpf_map_update_elem(counters_fd_.get(), &dest, zero.data(), 0);
 }
 
-Counters MapDirector::CountersSinceZero(uint32_t dest) const {
-  return Minus(SumOverCpus(dest), dests_[dest]);
-}
-
-void MapDirector::ZeroDest(uint32_t id) {
-  const xlvs_counters sum = SumOverCpus(id);
+void MapDirector::ZeroDest(uint32_t id, const xlvs_counters& sum) {
   xlvs_dest& dest = dests_[id];
   dest.zero_conns = sum.conns;
   dest.zero_in_packets = sum.in_packets;
@@ -83,10 +121,11 @@ absl::Status MapDirector::Zero(const std::optional<ServiceKey>& key) {
   if (key.has_value() && Find(*key) == nullptr)
     return absl::NotFoundError("no such service");
   const Change change(*this);
+  const Sums sums(*this, key.has_value() ? 0 : dests_by_key_.size());
   for (const auto& [service_key, service] : services_) {
     if (key.has_value() && service_key != *key) continue;
-    for (const uint32_t id : service.dests) ZeroDest(id);
-    for (const uint32_t id : service.removed) ZeroDest(id);
+    for (const uint32_t id : service.dests) ZeroDest(id, sums[id]);
+    for (const uint32_t id : service.removed) ZeroDest(id, sums[id]);
     ClearGone(pools_[service.id]);
   }
   if (!key.has_value()) ClearGone(control_[0]);
@@ -95,8 +134,9 @@ absl::Status MapDirector::Zero(const std::optional<ServiceKey>& key) {
 
 uint64_t MapDirector::conns_in_use() const {
   int64_t conns = 0;
+  const Sums sums(*this, dests_by_key_.size());
   for (const auto& [key, id] : dests_by_key_) {
-    const xlvs_counters sum = SumOverCpus(id);
+    const xlvs_counters sum = sums[id];
     conns += sum.active + sum.inactive;
   }
   return std::max<int64_t>(0, conns);
@@ -181,8 +221,8 @@ absl::StatusOr<TableInfo> MapDirector::Table() {
   return TableInfo{.conns = meta_.conns};
 }
 
-ServiceView MapDirector::View(const ServiceKey& key,
-                              const ServiceState& state) const {
+ServiceView MapDirector::View(const ServiceKey& key, const ServiceState& state,
+                              const Sums& sums) const {
   const xlvs_pool& pool = pools_[state.id];
   ServiceView view = {
       .service = {.key = key,
@@ -200,7 +240,7 @@ ServiceView MapDirector::View(const ServiceKey& key,
   Counters scaled_rates;
   for (const uint32_t id : state.dests) {
     const xlvs_dest& dest = dests_[id];
-    const xlvs_counters sum = SumOverCpus(id);
+    const xlvs_counters sum = sums[id];
     Counters scaled;
     AddRates(scaled, rates_[id]);
     view.dests.push_back({.dest = {.key = {IpAddr(dest.daddr), dest.dport},
@@ -218,7 +258,7 @@ ServiceView MapDirector::View(const ServiceKey& key,
     scaled_rates += scaled;
   }
   for (const uint32_t id : state.removed) {
-    view.counters += CountersSinceZero(id);
+    view.counters += Minus(sums[id], dests_[id]);
     AddRates(scaled_rates, rates_[id]);
   }
   view.rates = PerSecond(scaled_rates);
@@ -228,14 +268,16 @@ ServiceView MapDirector::View(const ServiceKey& key,
 absl::StatusOr<std::vector<ServiceView>> MapDirector::Services() {
   std::vector<ServiceView> views;
   views.reserve(services_.size());
-  for (const auto& [key, state] : services_) views.push_back(View(key, state));
+  const Sums sums(*this, dests_by_key_.size());
+  for (const auto& [key, state] : services_)
+    views.push_back(View(key, state, sums));
   return views;
 }
 
 absl::StatusOr<ServiceView> MapDirector::FindService(const ServiceKey& key) {
   const ServiceState* state = Find(key);
   if (state == nullptr) return absl::NotFoundError("no such service");
-  return View(key, *state);
+  return View(key, *state, Sums(*this, state->dests.size()));
 }
 
 namespace {

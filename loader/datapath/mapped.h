@@ -151,6 +151,8 @@ class HashMap {
   }
   absl::StatusOr<std::vector<std::pair<Key, Value>>> Entries() const {
     std::vector<std::pair<Key, Value>> entries;
+    if (ReadAtOnce(entries)) return entries;
+    entries.clear();
     Key key;
     const Key* previous = nullptr;
     while (bpf_map_get_next_key(fd_.get(), previous, &key) == 0) {
@@ -165,6 +167,28 @@ class HashMap {
   uint32_t max_entries() const { return max_entries_; }
 
  private:
+  // All of it by few system calls, if the kernel does that for this map and
+  // nobody changes it meanwhile.
+  bool ReadAtOnce(std::vector<std::pair<Key, Value>>& entries) const {
+    std::vector<Key> keys(max_entries_);
+    std::vector<Value> values(max_entries_);
+    // Where to go on: of a hash map a number, of others a key.
+    union {
+      uint32_t bucket;
+      Key key;
+    } position;
+    uint32_t count = max_entries_;
+    const int error =
+        bpf_map_lookup_batch(fd_.get(), nullptr, &position, keys.data(),
+                             values.data(), &count, nullptr);
+    // There is no more.
+    if (error == 0 || errno != ENOENT) return false;
+    entries.reserve(count);
+    for (uint32_t i = 0; i < count; ++i)
+      entries.emplace_back(keys[i], values[i]);
+    return true;
+  }
+
   absl::Status Update(const Key& key, const Value& value, uint64_t flags) {
     if (bpf_map_update_elem(fd_.get(), &key, &value, flags) != 0)
       return ErrnoStatus(errno, "write map entry");

@@ -106,6 +106,12 @@ class Director {
   virtual absl::Status DeleteService(const ServiceKey& key) = 0;
   virtual absl::Status Clear() = 0;
 
+  // Many commands follow: dests that are added to one service in turn may reach
+  // packets together, when something else is changed or the batch ends. An
+  // error at the end says that the last of them could not, and are not there.
+  virtual void BeginBatch() {}
+  virtual absl::Status EndBatch() { return absl::OkStatus(); }
+
   virtual absl::Status AddDest(const ServiceKey& key, const Dest& dest) = 0;
   virtual absl::Status EditDest(const ServiceKey& key, const Dest& dest) = 0;
   virtual absl::Status DeleteDest(const ServiceKey& key,

@@ -31,23 +31,53 @@ uint32_t MovedThreshold(uint32_t threshold, const Thresholds& thresholds) {
   return threshold;
 }
 
+// Of a list that grows.
+class GrowingThresholds {
+ public:
+  void Add(const xlvs_slot& slot) {
+    divisor_ = std::gcd(divisor_, slot.weight);
+    highest_ = std::max(highest_, slot.weight);
+  }
+  Thresholds get() const {
+    if (divisor_ == 0) return {};
+    return {.step = divisor_, .max = highest_ - (divisor_ - 1)};
+  }
+
+ private:
+  uint32_t divisor_ = 0;
+  uint32_t highest_ = 0;
+};
+
 }  // namespace
 
 Thresholds ThresholdsOf(const std::vector<xlvs_slot>& list) {
-  uint32_t divisor = 0;
-  uint32_t highest = 0;
-  for (const xlvs_slot& slot : list) {
-    divisor = std::gcd(divisor, slot.weight);
-    highest = std::max(highest, slot.weight);
-  }
-  if (divisor == 0) return {};
-  return {.step = divisor, .max = highest - (divisor - 1)};
+  GrowingThresholds thresholds;
+  for (const xlvs_slot& slot : list) thresholds.Add(slot);
+  return thresholds.get();
 }
 
 xlvs_position StartPosition(Scheduler scheduler,
                             const std::vector<xlvs_slot>& list) {
   xlvs_position position = {.last = XLVS_BEFORE_HEAD, .threshold = 0};
   if (scheduler == Scheduler::kWrr) position.threshold = ThresholdsOf(list).max;
+  return position;
+}
+
+xlvs_position PositionAfterAdding(Scheduler scheduler,
+                                  xlvs_position old_position,
+                                  const std::vector<xlvs_slot>& old_list,
+                                  const std::vector<xlvs_slot>& new_list,
+                                  size_t added) {
+  if (scheduler != Scheduler::kWrr)
+    return MovedPosition(scheduler, old_position, old_list, new_list);
+  xlvs_position position = {.last = XLVS_BEFORE_HEAD,
+                            .threshold = old_position.threshold};
+  GrowingThresholds thresholds;
+  for (size_t i = new_list.size(); i-- > 0;) {
+    thresholds.Add(new_list[i]);
+    if (i < added)
+      position.threshold = MovedThreshold(position.threshold, thresholds.get());
+  }
   return position;
 }
 

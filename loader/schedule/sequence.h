@@ -26,6 +26,14 @@ Thresholds ThresholdsOf(const std::vector<xlvs_slot>& list);
 xlvs_position StartPosition(Scheduler scheduler,
                             const std::vector<xlvs_slot>& list);
 
+// The position after the first `added` dests of `new_list` were added to what
+// follows them there, one after the other, the first of the list last.
+xlvs_position PositionAfterAdding(Scheduler scheduler,
+                                  xlvs_position old_position,
+                                  const std::vector<xlvs_slot>& old_list,
+                                  const std::vector<xlvs_slot>& new_list,
+                                  size_t added);
+
 // The position after dests were added to, edited in or deleted from a list.
 xlvs_position MovedPosition(Scheduler scheduler, xlvs_position old_position,
                             const std::vector<xlvs_slot>& old_list,

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "tests/packet/fixture.h"
 
 namespace xlvs {
@@ -326,6 +327,70 @@ TEST_F(ConfigurationTest, EditingPersistenceDecidesAboutPortsAnew) {
   EXPECT_TRUE(dest.flags & XLVS_DEST_keeps_port);
   Must(config().EditService({.key = MarkKey(5)}));
   EXPECT_FALSE(dest.flags & XLVS_DEST_keeps_port);
+}
+
+// ---- many commands
+
+TEST_F(ConfigurationTest, ABatchPublishesAServicesListOnce) {
+  const auto list_of = [&] {
+    std::vector<std::string> addrs;
+    const xlvs_list list = PoolOf(TcpKey(80)).list;
+    const auto slots = Map<xlvs_slots>("slots");
+    for (uint32_t i = 0; i < list.count; ++i) {
+      const uint32_t id = slots[list.first_chunk + i / XLVS_SLOTS_PER_CHUNK]
+                              .slot[i % XLVS_SLOTS_PER_CHUNK]
+                              .dest;
+      addrs.push_back(IpAddr(bench.dests[id].daddr).ToString());
+    }
+    return absl::StrJoin(addrs, " ");
+  };
+  Must(config().AddService({.key = TcpKey(80), .scheduler = Scheduler::kRr}));
+  config().BeginBatch();
+  Must(config().AddDest(TcpKey(80), DestAt("10.0.0.1", 80)));
+  EXPECT_EQ(list_of(), "10.0.0.1");
+  EXPECT_EQ(bench.control[0].unfinished, 0u);
+  Must(config().AddDest(TcpKey(80), DestAt("10.0.0.2", 80)));
+  Must(config().AddDest(TcpKey(80), DestAt("10.0.0.3", 80)));
+  EXPECT_EQ(list_of(), "10.0.0.1");
+  EXPECT_EQ(bench.control[0].unfinished, 1u) << "if it ended here";
+  EXPECT_EQ(Must(config().FindService(TcpKey(80))).dests.size(), 3u);
+  Must(config().DeleteDest(TcpKey(80), {Ip("10.0.0.2"), 80}));
+  EXPECT_EQ(list_of(), "10.0.0.3 10.0.0.1");
+  EXPECT_EQ(bench.control[0].unfinished, 0u);
+  Must(config().AddDest(TcpKey(80), DestAt("10.0.0.4", 80)));
+  Must(config().EndBatch());
+  EXPECT_EQ(list_of(), "10.0.0.4 10.0.0.3 10.0.0.1");
+  Must(config().AddDest(TcpKey(80), DestAt("10.0.0.5", 80)));
+  EXPECT_EQ(list_of(), "10.0.0.5 10.0.0.4 10.0.0.3 10.0.0.1");
+}
+
+TEST_F(ConfigurationTest, ABatchPublishesAServicesListBeforeTheNextService) {
+  Must(config().AddService({.key = TcpKey(80)}));
+  Must(config().AddService({.key = TcpKey(81)}));
+  config().BeginBatch();
+  for (const char* addr : {"10.0.0.1", "10.0.0.2", "10.0.0.3"})
+    Must(config().AddDest(TcpKey(80), DestAt(addr, 80)));
+  Must(config().AddDest(TcpKey(81), DestAt("10.0.0.1", 80)));
+  EXPECT_EQ(PoolOf(TcpKey(80)).list.count, 3u);
+  Must(config().AddDest(TcpKey(81), DestAt("10.0.0.2", 80)));
+  config_.reset();
+  config_ = OpenAgain();
+  EXPECT_EQ(PoolOf(TcpKey(81)).list.count, 2u);
+}
+
+TEST_F(ConfigurationTest, ServersThatWereJustRemovedMakeRoomForOthers) {
+  Must(config().AddService({.key = TcpKey(80)}));
+  const auto fill = [&](const char* network) {
+    for (uint32_t i = 1; i < bench.dests.size(); ++i)
+      Must(config().AddDest(TcpKey(80),
+                            DestAt(absl::StrCat(network, ".", i), 80)));
+  };
+  fill("10.0.0");
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      config().AddDest(TcpKey(80), DestAt("10.0.1.1", 80))));
+  Must(config().Clear());
+  Must(config().AddService({.key = TcpKey(80)}));
+  fill("10.0.1");
 }
 
 // ---- thresholds

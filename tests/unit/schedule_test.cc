@@ -525,6 +525,28 @@ TEST(Position, OfAWeightedListIsAtTheHeadWithAStepOfTheNewWeights) {
 
 // ---- room for lists
 
+TEST(Position, IsTheSameWhetherServersComeOneByOneOrTogether) {
+  const std::vector<xlvs_slot> all = {{7, 9}, {6, 6}, {5, 0}, {4, 12},
+                                      {3, 4}, {2, 8}, {1, 6}};
+  const auto tail = [&](size_t from) {
+    return std::vector<xlvs_slot>(all.begin() + from, all.end());
+  };
+  for (const Scheduler scheduler : {Scheduler::kRr, Scheduler::kWrr})
+    for (size_t added = 1; added <= all.size(); ++added)
+      for (const uint32_t threshold : {0u, 1u, 3u, 5u, 7u, 11u}) {
+        const xlvs_position start = {.last = 0, .threshold = threshold};
+        xlvs_position one_by_one = start;
+        for (size_t i = added; i-- > 0;)
+          one_by_one =
+              MovedPosition(scheduler, one_by_one, tail(i + 1), tail(i));
+        const xlvs_position together =
+            PositionAfterAdding(scheduler, start, tail(added), all, added);
+        EXPECT_EQ(together.last, one_by_one.last);
+        EXPECT_EQ(together.threshold, one_by_one.threshold)
+            << added << " added at threshold " << threshold;
+      }
+}
+
 TEST(Chunks, AreReusedOnlyAfterPacketsInFlightAreDone) {
   int waits = 0;
   ChunkAllocator chunks(
