@@ -94,6 +94,7 @@ class Runner {
   template <typename Call>
   int Change(const Texts& texts, Call call);
   int RestoreFrom(std::istream& in);
+  int RestoreLines(std::istream& in);
 
   int ListServices(Director& director, const List& command);
   int ListConns(Director& director, const List& command);
@@ -344,6 +345,13 @@ int Runner::operator()(const Restore&) {
 }
 
 int Runner::RestoreFrom(std::istream& in) {
+  director_->BeginBatch();
+  const int exit_code = RestoreLines(in);
+  const absl::Status status = director_->EndBatch();
+  return status.ok() ? exit_code : SayStatus(status, kExitFailure);
+}
+
+int Runner::RestoreLines(std::istream& in) {
   int exit_code = kExitOk;  // the last line's, as ipvsadm
   bool refused = false;
   for (std::string line; std::getline(in, line);) {
