@@ -287,8 +287,22 @@ void PrintStatus(const StatusView& status, bool all, std::ostream& out) {
                             status.services_max);
   out << absl::StreamFormat("dests     %u of %u\n", status.dests,
                             status.dests_max);
-  out << absl::StreamFormat("conns     %u of %u (%u slots)\n", status.conns,
-                            status.conns_planned, status.conn_slots);
+  const double filled =
+      status.conn_slots == 0
+          ? 0
+          : 100 * static_cast<double>(status.conns + status.templates) /
+                static_cast<double>(status.conn_slots);
+  out << absl::StreamFormat("conns     %u of %u (%.1f%% of %u slots taken)\n",
+                            status.conns, status.conns_planned, filled,
+                            status.conn_slots);
+  out << absl::StreamFormat("templates %u\n", status.templates);
+  out << absl::StreamFormat("embryonic %u of %u\n", status.embryonic,
+                            status.embryonic_max);
+  out << absl::StreamFormat("tables    sh, dh: %u of %u; mh: %u of %u\n",
+                            status.hash_tables, status.hash_tables_max,
+                            status.maglev_tables, status.maglev_tables_max);
+  out << absl::StreamFormat("marks     %u of %u rules\n", status.marks,
+                            status.marks_max);
   const double each = status.conns_planned == 0
                           ? 0
                           : static_cast<double>(status.conn_bytes) /

@@ -251,6 +251,14 @@ xlvs_room RoomOf(Scheduler scheduler) {
 
 }  // namespace
 
+uint32_t MapDirector::tables_in_use(xlvs_room room) const {
+  return std::count_if(
+      services_.begin(), services_.end(), [&](const auto& service) {
+        return RoomOf(service.second.scheduler) == room &&
+               LoadWord(pools_[service.second.id].list).count > 0;
+      });
+}
+
 void MapDirector::ReadLists() {
   const uint32_t maglev_begin =
       slots_.size() - (meta_.maglev_tables + 1) * XLVS_CHUNKS_PER_MAGLEV_TABLE;

@@ -72,8 +72,15 @@ class MapDirector : public Director {
   // For `xlvs status`.
   uint32_t dests_in_use() const { return dests_by_key_.size(); }
   uint32_t services_in_use() const { return services_.size(); }
-  // Sum over all dests: every connection is counted on one.
-  uint64_t conns_in_use() const;
+  struct ConnCounts {
+    int64_t conns = 0;
+    int64_t templates = 0;
+  };
+  // Sums over all dests: every connection is counted on one.
+  ConnCounts conns_in_use() const;
+  uint32_t tables_in_use(xlvs_room room) const;
+  uint32_t marks_in_use() const { return marks_.rules().size(); }
+  uint32_t embryonic_max() const { return control_[0].set.embryonic_max; }
 
  private:
   struct ServiceState {

@@ -132,14 +132,18 @@ absl::Status MapDirector::Zero(const std::optional<ServiceKey>& key) {
   return absl::OkStatus();
 }
 
-uint64_t MapDirector::conns_in_use() const {
-  int64_t conns = 0;
+MapDirector::ConnCounts MapDirector::conns_in_use() const {
+  ConnCounts counts;
   const Sums sums(*this, dests_by_key_.size());
   for (const auto& [key, id] : dests_by_key_) {
     const xlvs_counters sum = sums[id];
-    conns += sum.active + sum.inactive;
+    counts.conns += sum.active + sum.inactive;
+    counts.templates += sum.persistent;
   }
-  return std::max<int64_t>(0, conns);
+  // One that ends while they are read may be missing where it began.
+  counts.conns = std::max<int64_t>(0, counts.conns);
+  counts.templates = std::max<int64_t>(0, counts.templates);
+  return counts;
 }
 
 // ---- timeouts

@@ -24,6 +24,8 @@
 #include "loader/net/devices.h"
 #include "loader/net/forwarding.h"
 #include "loader/net/netns.h"
+#include "maps/flood.h"
+#include "maps/mark.h"
 #include "maps/step.h"
 
 namespace xlvs {
@@ -422,10 +424,22 @@ absl::StatusOr<StatusView> PinnedHost::Status() {
   view.services_max = meta.services;
   view.dests = director->dests_in_use();
   view.dests_max = meta.dests;
-  view.conns = director->conns_in_use();
+  const MapDirector::ConnCounts in_use = director->conns_in_use();
+  view.conns = in_use.conns;
+  view.templates = in_use.templates;
   view.conns_planned = meta.conns;
   view.conn_slots =
       static_cast<uint64_t>(meta.config.buckets) * XLVS_CONNS_PER_BUCKET;
+  XLVS_ASSIGN_OR_RETURN(const auto flood, instance_.MapArray<xlvs_flood>(
+                                              "flood", /*writable=*/false));
+  view.embryonic = std::max(0, LoadWord(flood[0].embryonic));
+  view.embryonic_max = director->embryonic_max();
+  view.hash_tables = director->tables_in_use(XLVS_ROOM_hash);
+  view.hash_tables_max = meta.hash_tables;
+  view.maglev_tables = director->tables_in_use(XLVS_ROOM_maglev);
+  view.maglev_tables_max = meta.maglev_tables;
+  view.marks = director->marks_in_use();
+  view.marks_max = XLVS_MARKS;
   view.count_batch = meta.config.count_batch;
   view.cpus = meta.config.cpus;
 

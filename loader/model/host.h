@@ -66,6 +66,11 @@ struct StatusView {
   uint32_t services = 0, services_max = 0;
   uint32_t dests = 0, dests_max = 0;  // with those removed but not yet empty
   uint64_t conns = 0, conns_planned = 0, conn_slots = 0;
+  uint64_t templates = 0;  // of persistence; they take slots too
+  uint64_t embryonic = 0, embryonic_max = 0;          // SYN_RECV connections
+  uint32_t hash_tables = 0, hash_tables_max = 0;      // of sh and dh
+  uint32_t maglev_tables = 0, maglev_tables_max = 0;  // of mh
+  uint32_t marks = 0, marks_max = 0;                  // rules
   uint64_t conn_bytes = 0;    // of memory for the connection table
   uint64_t memory_bytes = 0;  // of all maps
   uint32_t count_batch = 0, cpus = 0;

@@ -130,6 +130,15 @@ StatusView Example() {
   status.conns = 12;
   status.conns_planned = 1'000'000;
   status.conn_slots = 1'398'104;
+  status.templates = 100'000;
+  status.embryonic = 4;
+  status.embryonic_max = 500'000;
+  status.hash_tables = 5;
+  status.hash_tables_max = 1024;
+  status.maglev_tables = 1;
+  status.maglev_tables_max = 64;
+  status.marks = 7;
+  status.marks_max = 1024;
   status.conn_bytes = 96'000'000;
   status.memory_bytes = 128u << 20;
   status.count_batch = 1;
@@ -155,7 +164,11 @@ TEST(Status, PrintsWhatIsAttachedUsedAndCounted) {
             "          eth1 (generic), device is gone\n"
             "services  2 of 4096\n"
             "dests     3 of 16384\n"
-            "conns     12 of 1000000 (1398104 slots)\n"
+            "conns     12 of 1000000 (7.2% of 1398104 slots taken)\n"
+            "templates 100000\n"
+            "embryonic 4 of 500000\n"
+            "tables    sh, dh: 5 of 1024; mh: 1 of 64\n"
+            "marks     7 of 1024 rules\n"
             "memory    128.0 MiB; connections 91.6 MiB, 96.0 bytes each\n"
             "expiry    running\n"
             "counting  batch 1 on 2 CPUs\n"
