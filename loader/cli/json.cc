@@ -144,9 +144,16 @@ std::string ServicesJson(const TableInfo& table,
 }
 
 std::string ConnsJson(const std::vector<ConnView>& conns) {
-  Json list = Json::array();
-  for (const ConnView& conn : conns) list.push_back(ToJson(conn));
-  return Document({{"v", 1}, {"conns", std::move(list)}});
+  // There may be millions: not all of them as objects at once, and a line each.
+  std::string text = "{\n  \"v\": 1,\n  \"conns\": [";
+  const char* separator = "\n    ";
+  for (const ConnView& conn : conns) {
+    text += separator;
+    text += ToJson(conn).dump();
+    separator = ",\n    ";
+  }
+  text += conns.empty() ? "]\n}\n" : "\n  ]\n}\n";
+  return text;
 }
 
 std::string TimeoutsJson(const Timeouts& timeouts) {
