@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a command line asks for, as a value: parsers make one, run.cc executes
-// it. Only what this program can do has a command; the rest of ipvsadm's
-// grammar ends in a Failure.
+// it. What of ipvsadm's grammar this program cannot do ends in a Failure.
 #ifndef XLVS_LOADER_CLI_COMMAND_H_
 #define XLVS_LOADER_CLI_COMMAND_H_
 
@@ -48,6 +47,17 @@ struct Zero {
 struct SetTimeouts {
   Timeouts timeouts;
 };
+
+// What IPVS's kernel part refuses whatever its tables hold. It is an answer of
+// the director all the same: of several mistakes the kernel names a missing
+// service, or one that exists already, before it looks at what is asked for.
+struct Refused {
+  enum class Of { kAddService, kEditService, kDest };
+  Of of = Of::kAddService;
+  ServiceKey service;
+  std::string message;
+};
+struct StopDaemon {};
 
 enum class ListWhat { kServices, kConns, kTimeouts, kDaemons };
 enum class ListColumns {
@@ -110,14 +120,14 @@ struct ShowDecapStatus {
 
 using Command =
     std::variant<AddService, EditService, DeleteService, Clear, AddDest,
-                 EditDest, DeleteDest, Zero, SetTimeouts, List, Save, Restore,
-                 Help, Version, Attach, Detach, ShowStatus, SetUpReal,
-                 DecapAttach, DecapDetach, ShowDecapStatus>;
+                 EditDest, DeleteDest, Zero, SetTimeouts, Refused, StopDaemon,
+                 List, Save, Restore, Help, Version, Attach, Detach, ShowStatus,
+                 SetUpReal, DecapAttach, DecapDetach, ShowDecapStatus>;
 
 // ipvsadm's exit codes. Scripts test them, so ours are the same.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitRefused = 1,   // listing failed; here also: not supported yet
+  kExitRefused = 1,   // listing failed; here also: not a thing that xlvs does
   kExitUsage = 2,     // ipvsadm itself found the mistake
   kExitFailure = 255  // popt or the kernel found it
 };
@@ -126,9 +136,6 @@ enum ExitCode : int {
 struct Failure {
   std::string message;  // one line, or more, without the last newline
   int exit_code = kExitUsage;
-  // ipvsadm gives up a whole restore at mistakes that it finds itself, but goes
-  // on after those that popt or the kernel find.
-  bool ends_restore = true;
 };
 
 using Parsed = std::variant<Command, Failure>;

@@ -49,16 +49,16 @@ Balance, with the commands of ipvsadm:
 
 // $ is the program's name.
 constexpr absl::string_view kGrammar = R"(Services:
-  $ -A SERVICE [-s SCHEDULER] [-b FLAG,...]    add
-  $ -E SERVICE [-s SCHEDULER] [-b FLAG,...]    change; not given: default
+  $ -A SERVICE [-s SCHEDULER] [-b FLAG,...] [-p [SECONDS]] [-M MASK] [-o]
+  $ -E SERVICE ...                      change; not given: default
   $ -D SERVICE                          delete, with its real servers
   $ -C                                  delete all
 Real servers:
-  $ -a SERVICE -r HOST[:PORT] [METHOD] [-w WEIGHT]    add
-  $ -e SERVICE -r HOST[:PORT] [METHOD] [-w WEIGHT]    change
-  $ -d SERVICE -r HOST[:PORT]                         delete
+  $ -a SERVICE -r HOST[:PORT] [METHOD] [-w WEIGHT] [-x MAX] [-y MIN]
+  $ -e SERVICE -r HOST[:PORT] ...       change; not given: default
+  $ -d SERVICE -r HOST[:PORT]           delete
 Look:
-  $ -L [SERVICE] [--stats|--rate|--tun-info] [-n] [--exact] [--nosort]
+  $ -L [SERVICE] [COLUMNS] [-n] [--exact] [--nosort]
   $ -L -c [-n]                          connections
   $ -L --timeout                        idle timeouts
 More:
@@ -71,8 +71,14 @@ More:
 
 SERVICE     -t HOST[:PORT] (TCP), -u HOST[:PORT] (UDP) or
             --sctp-service HOST[:PORT]; IPv6: [ADDRESS]:PORT
-SCHEDULER   wlc (the default), rr, wrr, lc, sed, nq, fo, ovf, twos, sh, dh or mh
+            -f MARK [-6]  packets with this mark, 1 to 4294967295
+SCHEDULER   wlc (the default), rr, wrr, lc, sed, nq, fo, ovf, twos, sh, dh, mh,
+            lblc, lblcr or none
 FLAG        sh-fallback, sh-port, mh-fallback or mh-port
+-p SECONDS  a client stays with its real server; 360 if not given; without a
+            port in SERVICE: on all ports
+-M MASK     with -p: clients of a network are one; 255.255.255.0, IPv6: 64
+-o          with UDP: each datagram is scheduled for itself
 METHOD      -g  direct routing (the default): the real server has the service's
                 address, on the same network as the director
             -i  tunneling: the same, anywhere; of either address family
@@ -83,6 +89,9 @@ METHOD      -g  direct routing (the default): the real server has the service's
             -m  masquerading (NAT): the real server routes by the director
             Only -m can give the real server another port than the service.
 -w WEIGHT   0 to 2147483647; 1 if not given; 0: no new connections
+-x MAX      with so many connections it gets no more...
+-y MIN      ...until it has fewer than this; not given: three quarters of MAX
+COLUMNS     --stats, --rate, --thresholds, --persistent-conn or --tun-info
 -n          numbers, no names: never waits for a name server
 The command comes first. Long options as in ipvsadm: --add-service,
 --tcp-service, --scheduler, --real-server, --masquerading, --weight, --list...

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/cli/ipvsadm.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -13,28 +12,11 @@
 namespace xlvs {
 namespace {
 
-// What IPVS has and we have not, for the difference between "not yet" and "no
-// such scheduler".
-bool IsIpvsScheduler(absl::string_view name) {
-  static constexpr absl::string_view kNames[] = {"lblc", "lblcr", "none"};
-  return std::find(std::begin(kNames), std::end(kNames), name) !=
-         std::end(kNames);
-}
-
 // What of `line` is beyond us, and what to do about it; nullopt: nothing.
 std::optional<std::string> Unsupported(const Line& line) {
-  constexpr absl::string_view kNotYet = " is not supported yet";
-  const OptionSet& given = line.given;
-  const auto not_yet = [&](absl::string_view what) {
-    return absl::StrCat(what, kNotYet);
-  };
   if (line.command == CommandId::kStartDaemon)
-    return not_yet("--start-daemon (connection synchronisation)");
-  if (line.command == CommandId::kStopDaemon)
-    return not_yet("--stop-daemon (connection synchronisation)");
-  if (line.service_kind == Choice::kFwmark)
-    return absl::StrCat("-f (firewall marks)", kNotYet,
-                        "; use -t, -u or --sctp-service");
+    return "connections are not synchronised with other directors: there is "
+           "no --start-daemon";
   // To us they are the IPv4 addresses, but to IPVS others, which no packet on
   // a wire has.
   for (const auto& [addr, v6] : {std::pair(line.vaddr, line.service_v6),
@@ -42,15 +24,8 @@ std::optional<std::string> Unsupported(const Line& line) {
     if (v6 && addr.is_v4())
       return absl::StrCat("IPv4-mapped addresses are not supported; use ",
                           addr.ToString());
-  if (given.Has(OptionId::kPersistent)) return not_yet("-p (persistence)");
-  if (given.Has(OptionId::kNetmask)) return not_yet("-M (persistence mask)");
-  if (given.Has(OptionId::kPe)) return not_yet("--pe (persistence engines)");
-  if (given.Has(OptionId::kOps)) return not_yet("-o (one-packet scheduling)");
-  if (line.u_threshold != 0) return not_yet("-x (upper threshold)");
-  if (line.l_threshold != 0) return not_yet("-y (lower threshold)");
-  if (IsIpvsScheduler(line.scheduler))
-    return absl::StrCat("-s ", line.scheduler, kNotYet,
-                        "; -h names those that are");
+  if (line.engine == "sip")
+    return "--pe sip (persistence by SIP's Call-ID) is not supported";
   return std::nullopt;
 }
 
@@ -77,14 +52,16 @@ Method MethodOf(Choice method) {
 }
 
 ServiceKey KeyOf(const Line& line) {
+  if (line.service_kind == Choice::kFwmark)
+    return {line.service_v6 ? IpAddr() : IpAddr::FromV4(0), 0, Protocol::kIp,
+            line.fwmark};
   return {line.vaddr, line.vport, ProtocolOf(line.service_kind)};
 }
 
 Dest DestOf(const Line& line) {
-  return {{line.daddr, line.dport},
-          MethodOf(line.method),
-          line.weight,
-          line.tunnel};
+  return {
+      {line.daddr, line.dport}, MethodOf(line.method), line.weight, line.tunnel,
+      line.u_threshold,         line.l_threshold};
 }
 
 ListColumns ColumnsOf(const OptionSet& given) {
@@ -121,16 +98,30 @@ List ListOf(const Line& line) {
 }
 
 Parsed ServiceCommand(const Line& line) {
+  const bool adds = line.command == CommandId::kAddService;
   const std::optional<Scheduler> scheduler = ParseScheduler(line.scheduler);
-  // The kernel's answer: ipvsadm passes any name on.
-  if (!scheduler)
-    return Failure{"Scheduler or persistence engine not found", kExitFailure,
-                   /*ends_restore=*/false};
-  const Service service = {KeyOf(line), *scheduler,
-                           SchedulerFlags(line.sched_flags)};
-  if (line.command == CommandId::kAddService)
-    return Command(AddService{service});
+  // ipvsadm passes any name on; the kernel knows which there are.
+  if (!scheduler || !line.engine.empty())
+    return Command(
+        Refused{adds ? Refused::Of::kAddService : Refused::Of::kEditService,
+                KeyOf(line), "Scheduler or persistence engine not found"});
+  const Service service = {KeyOf(line),
+                           *scheduler,
+                           SchedulerFlags(line.sched_flags),
+                           line.given.Has(OptionId::kOps),
+                           line.persistent_s,
+                           line.persist_mask};
+  if (adds) return Command(AddService{service});
   return Command(EditService{service});
+}
+
+Parsed ServerCommand(const Line& line) {
+  if (line.l_threshold > line.u_threshold)
+    return Command(Refused{Refused::Of::kDest, KeyOf(line),
+                           "Numerical result out of range"});
+  if (line.command == CommandId::kAddServer)
+    return Command(AddDest{KeyOf(line), DestOf(line)});
+  return Command(EditDest{KeyOf(line), DestOf(line)});
 }
 
 Parsed CommandOf(const Line& line) {
@@ -143,9 +134,8 @@ Parsed CommandOf(const Line& line) {
     case CommandId::kClear:
       return Command(Clear{});
     case CommandId::kAddServer:
-      return Command(AddDest{KeyOf(line), DestOf(line)});
     case CommandId::kEditServer:
-      return Command(EditDest{KeyOf(line), DestOf(line)});
+      return ServerCommand(line);
     case CommandId::kDeleteServer:
       return Command(DeleteDest{KeyOf(line), DestOf(line).key});
     case CommandId::kZero:
@@ -161,7 +151,9 @@ Parsed CommandOf(const Line& line) {
       return Command(Help{});
     case CommandId::kVersion:
       return Command(Version{});
-    default:  // kList; the daemon commands have been refused
+    case CommandId::kStopDaemon:
+      return Command(StopDaemon{});
+    default:  // kList; kStartDaemon has been refused
       return Command(ListOf(line));
   }
 }
@@ -175,8 +167,7 @@ Parsed ParseIpvsadm(const Program& program,
   if (auto* failure = std::get_if<Failure>(&read)) return std::move(*failure);
   const Line& line = std::get<Line>(read);
   if (const auto text = Unsupported(line))
-    return Failure{absl::StrCat(program.name, ": ", *text), kExitRefused,
-                   /*ends_restore=*/false};
+    return Failure{absl::StrCat(program.name, ": ", *text), kExitRefused};
   return CommandOf(line);
 }
 

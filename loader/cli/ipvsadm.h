@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ipvsadm's command line -> Command. The whole of ipvsadm's grammar is
-// understood; what xlvs cannot do yet of it gets a clear refusal (exit code 1),
+// understood; what xlvs does not do of it gets a clear refusal (exit code 1),
 // never a silent approximation.
 #ifndef XLVS_LOADER_CLI_IPVSADM_H_
 #define XLVS_LOADER_CLI_IPVSADM_H_

@@ -16,6 +16,7 @@ namespace xlvs {
 namespace {
 
 constexpr int64_t kMaxTimeout = int64_t{31} * 24 * 60 * 60;
+constexpr uint32_t kDefaultPersistence = 360;  // its man page says 300
 constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMaxUint = std::numeric_limits<uint32_t>::max();
 
@@ -30,7 +31,7 @@ Failure Mistake(std::string message) {
 }
 
 Failure FoundByPopt(std::string message) {
-  return Failure{std::move(message), kExitFailure, /*ends_restore=*/false};
+  return Failure{std::move(message), kExitFailure};
 }
 
 Failure SeeHelp(const Program& program) {
@@ -109,11 +110,13 @@ class LineReader {
   MaybeFailure ReadOptions();
   MaybeFailure ReadOption(const Spelling& spelling);
   MaybeFailure ReadValue(const Spelling& spelling, const std::string& value);
+  void SetServiceV6();
   MaybeFailure ReadService(Choice kind, const std::string& value);
   MaybeFailure ReadServer(const std::string& value);
   MaybeFailure ReadTunnelType(const std::string& value);
   MaybeFailure ReadTunnelPort(const std::string& value);
-  MaybeFailure CheckNetmask(const std::string& value) const;
+  MaybeFailure ReadPersistence(const std::string& value);
+  MaybeFailure ReadNetmask(const std::string& value);
   MaybeFailure ReadTimeouts();
   void Complete();
   MaybeFailure CheckMeaning() const;
@@ -189,7 +192,7 @@ MaybeFailure LineReader::ReadOption(const Spelling& spelling) {
   if (*option == OptionId::kIpv6) {
     if (line_.service_kind != Choice::kFwmark)
       return Mistake("-6 used before -f\n");
-    line_.service_v6 = true;
+    SetServiceV6();
     return std::nullopt;
   }
   if (line_.given.Has(*option))
@@ -197,6 +200,8 @@ MaybeFailure LineReader::ReadOption(const Spelling& spelling) {
         absl::StrFormat("multiple '%s' options specified", Name(*option)));
   line_.given.Add(*option);
   if (*option == OptionId::kMethod) line_.method = spelling.choice;
+  if (*option == OptionId::kPersistent)
+    line_.persistent_s = kDefaultPersistence;
   const std::optional<std::string> value = popt_.Value();
   if (!value) return std::nullopt;
   return ReadValue(spelling, *value);
@@ -211,10 +216,12 @@ MaybeFailure LineReader::ReadValue(const Spelling& spelling,
       if (!value.empty()) line_.scheduler = value;
       return std::nullopt;
     case OptionId::kPersistent:
-      if (!ParseInteger(value, 1, kMaxTimeout)) return InvalidTimeout(value);
-      return std::nullopt;
+      return ReadPersistence(value);
     case OptionId::kNetmask:
-      return CheckNetmask(value);
+      return ReadNetmask(value);
+    case OptionId::kPe:
+      line_.engine = value;
+      return std::nullopt;
     case OptionId::kSchedFlags:
       line_.sched_flags = value;  // -s may still come
       return std::nullopt;
@@ -243,24 +250,33 @@ MaybeFailure LineReader::ReadValue(const Spelling& spelling,
       return RequireInteger(value, 1, 65535, "illegal mcast-port specified");
     case OptionId::kMcastTtl:
       return RequireInteger(value, 1, 255, "illegal mcast-ttl specified");
-    default:  // --pe, --mcast-interface: any name
+    default:  // --mcast-interface: any name
       return std::nullopt;
   }
+}
+
+// As ipvsadm, which forgets a mask that was given before.
+void LineReader::SetServiceV6() {
+  line_.service_v6 = true;
+  line_.persist_mask = FullMask(/*is_v4=*/false);
 }
 
 MaybeFailure LineReader::ReadService(Choice kind, const std::string& value) {
   line_.service_kind = kind;
   if (kind == Choice::kFwmark) {
-    if (ParseInteger(value, 1, kMaxUint)) return std::nullopt;
-    return Mistake(
-        absl::StrFormat("invalid fwmark value `%s' specified", value));
+    const auto fwmark = ParseInteger(value, 1, kMaxUint);
+    if (!fwmark)
+      return Mistake(
+          absl::StrFormat("invalid fwmark value `%s' specified", value));
+    line_.fwmark = static_cast<uint32_t>(*fwmark);
+    return std::nullopt;
   }
   const auto endpoint = ParseEndpoint(value, ProtocolName(kind));
   if (!endpoint)
     return Mistake("illegal virtual server address[:port] specified");
   line_.vaddr = endpoint->addr;
   line_.vport = endpoint->port.value_or(0);
-  line_.service_v6 = endpoint->v6;
+  if (endpoint->v6) SetServiceV6();
   return std::nullopt;
 }
 
@@ -288,13 +304,25 @@ MaybeFailure LineReader::ReadTunnelPort(const std::string& value) {
   return std::nullopt;
 }
 
-MaybeFailure LineReader::CheckNetmask(const std::string& value) const {
-  if (!line_.service_v6)
-    return Require(ParseV4(value).has_value(),
-                   "illegal virtual server persistent mask specified");
-  const int prefix = std::atoi(value.c_str());  // as ipvsadm: "64x" is 64
-  return Require(prefix >= 1 && prefix <= 128,
-                 "illegal ipv6 netmask specified");
+MaybeFailure LineReader::ReadPersistence(const std::string& value) {
+  const auto seconds = ParseInteger(value, 1, kMaxTimeout);
+  if (!seconds) return InvalidTimeout(value);
+  line_.persistent_s = static_cast<uint32_t>(*seconds);
+  return std::nullopt;
+}
+
+MaybeFailure LineReader::ReadNetmask(const std::string& value) {
+  if (line_.service_v6) {
+    const int prefix = std::atoi(value.c_str());  // as ipvsadm: "64x" is 64
+    if (prefix < 1 || prefix > 128)
+      return Mistake("illegal ipv6 netmask specified");
+    line_.persist_mask = static_cast<uint32_t>(prefix);
+    return std::nullopt;
+  }
+  const auto mask = ParseV4(value);
+  if (!mask) return Mistake("illegal virtual server persistent mask specified");
+  line_.persist_mask = mask->v4_host_order();
+  return std::nullopt;
 }
 
 MaybeFailure LineReader::ReadTimeouts() {

@@ -2,7 +2,7 @@
 //
 // One command line of ipvsadm, read and checked as ipvsadm does it: every
 // mistake that ipvsadm itself would report is found here, in its order and
-// its words. What xlvs can do of it is decided later, in ipvsadm.cc.
+// its words. What the kernel would refuse is found later, in ipvsadm.cc.
 #ifndef XLVS_LOADER_CLI_LINE_H_
 #define XLVS_LOADER_CLI_LINE_H_
 
@@ -27,8 +27,12 @@ struct Line {
   IpAddr vaddr;
   uint16_t vport = 0;
   bool service_v6 = false;
+  uint32_t fwmark = 0;
   std::string scheduler = "wlc";
   std::string sched_flags;
+  uint32_t persistent_s = 0;
+  uint32_t persist_mask = FullMask(/*is_v4=*/true);  // as in Service
+  std::string engine;                                // --pe
 
   IpAddr daddr;
   uint16_t dport = 0;

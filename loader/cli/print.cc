@@ -23,7 +23,7 @@ std::string ProtocolName(Protocol protocol) {
 
 absl::string_view ServiceOption(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kIp:
+    case Protocol::kIp:  // by mark
       return "-f";
     case Protocol::kTcp:
       return "-t";
@@ -120,6 +120,8 @@ int Compare(const IpAddr& a, const IpAddr& b) {
 int Compare(const ServiceView& a, const ServiceView& b) {
   const ServiceKey& left = a.service.key;
   const ServiceKey& right = b.service.key;
+  if (left.fwmark != right.fwmark)
+    return static_cast<int32_t>(left.fwmark - right.fwmark);
   if (left.vaddr.is_v4() != right.vaddr.is_v4())
     return left.vaddr.is_v4() ? -1 : 1;
   if (left.protocol != right.protocol)
@@ -226,29 +228,55 @@ std::string FlagList(const Service& service, absl::string_view before,
   return absl::StrCat(before, absl::StrJoin(names, ","), after);
 }
 
+// What stands for a service in the first columns.
+std::string ServiceText(const ServiceKey& key, const Names& names) {
+  if (key.fwmark != 0)
+    return absl::StrCat("FWM  ", key.fwmark, key.vaddr.is_v4() ? "" : " IPv6");
+  return absl::StrFormat(
+      "%-4s %s", ProtocolName(key.protocol),
+      Cut(key.vaddr, names.Endpoint(key.vaddr, key.vport, key.protocol)));
+}
+
+// "-t 1.2.3.4:80", "-f 8 -6".
+std::string ServiceWords(const ServiceKey& key, const Names& names) {
+  const absl::string_view option = ServiceOption(key.protocol);
+  if (key.fwmark != 0)
+    return absl::StrCat(option, " ", key.fwmark,
+                        key.vaddr.is_v4() ? "" : " -6");
+  return absl::StrCat(option, " ",
+                      names.Endpoint(key.vaddr, key.vport, key.protocol));
+}
+
+// `mask_option` before the mask, which is not named if a client is alone.
+std::string Persistence(const Service& service, absl::string_view option,
+                        absl::string_view mask_option) {
+  if (service.persistent_s == 0) return "";
+  std::string text = absl::StrCat(option, service.persistent_s);
+  if (service.persist_mask != FullMask(service.key.vaddr.is_v4()))
+    absl::StrAppend(&text, mask_option, PersistMaskText(service));
+  return text;
+}
+
 void PrintService(const ServiceView& view, const ListOptions& options,
                   const Names& names, std::ostream& out) {
-  const ServiceKey& key = view.service.key;
-  const std::string name =
-      Cut(key.vaddr, names.Endpoint(key.vaddr, key.vport, key.protocol));
-  const std::string protocol = ProtocolName(key.protocol);
+  const std::string text = ServiceText(view.service.key, names);
   switch (options.columns) {
     case ListColumns::kStats:
-      out << absl::StreamFormat("%-4s %-28s", protocol, name);
+      out << absl::StreamFormat("%-33s", text);
       PrintCounters(view.counters, options.exact, false, out);
       return;
     case ListColumns::kRate:
-      out << absl::StreamFormat("%-4s %-28s", protocol, name);
+      out << absl::StreamFormat("%-33s", text);
       PrintCounters(view.rates, options.exact, false, out);
       return;
     default:
-      out << absl::StreamFormat("%-4s %s %s%s\n", protocol, name,
-                                Name(view.service.scheduler),
-                                FlagList(view.service, " (", ")"));
+      out << text << ' ' << Name(view.service.scheduler)
+          << FlagList(view.service, " (", ")")
+          << Persistence(view.service, " persistent ", " mask ")
+          << (view.service.one_packet ? " ops\n" : "\n");
   }
 }
 
-// Thresholds and persistence are not there yet: their columns are 0.
 void PrintDest(const DestView& view, Protocol protocol,
                const ListOptions& options, const Names& names,
                std::ostream& out) {
@@ -267,12 +295,12 @@ void PrintDest(const DestView& view, Protocol protocol,
       PrintCounters(view.rates, options.exact, true, out);
       return;
     case ListColumns::kThresholds:
-      out << absl::StreamFormat(" %-10u %-10u %-10u %-10u\n", 0u, 0u, active,
-                                inactive);
+      out << absl::StreamFormat(" %-10u %-10u %-10u %-10u\n", dest.u_threshold,
+                                dest.l_threshold, active, inactive);
       return;
     case ListColumns::kPersistentConn:
-      out << absl::StreamFormat(" %-9u %-11u %-10u %-10u\n", dest.weight, 0u,
-                                active, inactive);
+      out << absl::StreamFormat(" %-9u %-11u %-10u %-10u\n", dest.weight,
+                                Count(view.persistent_conns), active, inactive);
       return;
     case ListColumns::kTunInfo:
       out << absl::StreamFormat(" %-7s %-13s %-6u %-10u %-10u\n",
@@ -337,12 +365,11 @@ void PrintRules(const std::vector<ServiceView>& services, const Names& names,
                 std::ostream& out) {
   for (const ServiceView& view : services) {
     const ServiceKey& key = view.service.key;
-    const std::string service =
-        absl::StrCat(ServiceOption(key.protocol), " ",
-                     names.Endpoint(key.vaddr, key.vport, key.protocol));
-    out << absl::StreamFormat("-A %s -s %s%s\n", service,
-                              Name(view.service.scheduler),
-                              FlagList(view.service, " -b ", ""));
+    const std::string service = ServiceWords(key, names);
+    out << "-A " << service << " -s " << Name(view.service.scheduler)
+        << Persistence(view.service, " -p ", " -M ")
+        << (view.service.one_packet ? " -o" : "")
+        << FlagList(view.service, " -b ", "") << '\n';
     for (const DestView& dest_view : view.dests) {
       const Dest& dest = dest_view.dest;
       out << absl::StreamFormat(
@@ -351,6 +378,12 @@ void PrintRules(const std::vector<ServiceView>& services, const Names& names,
           MethodOption(dest.method), dest.weight, TunnelOptions(dest));
     }
   }
+}
+
+std::string PersistMaskText(const Service& service) {
+  if (service.key.vaddr.is_v4())
+    return IpAddr::FromV4(service.persist_mask).ToString();
+  return absl::StrCat(service.persist_mask);
 }
 
 std::string CounterText(uint64_t number, bool exact) {

@@ -16,9 +16,9 @@
 
 namespace xlvs {
 
-// Into ipvsadm's order: services by family, protocol number, address, port; the
-// dests of each by address, port. Addresses compare in ipvsadm's odd way, see
-// print.cc.
+// Into ipvsadm's order: services by mark, family, protocol number, address,
+// port; the dests of each by address, port. Addresses compare in ipvsadm's odd
+// way, see print.cc, and so do marks.
 void Sort(std::vector<ServiceView>& services);
 
 // -L, from the title lines on.
@@ -35,6 +35,9 @@ void PrintTimeouts(const Timeouts& timeouts, std::ostream& out);
 // -S: what -R reads.
 void PrintRules(const std::vector<ServiceView>& services, const Names& names,
                 std::ostream& out);
+
+// As -M takes it: "255.255.255.0", "64".
+std::string PersistMaskText(const Service& service);
 
 // One number of --stats or --rate, nine columns or more.
 std::string CounterText(uint64_t number, bool exact);

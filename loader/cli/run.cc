@@ -11,7 +11,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "loader/cli/admin.h"
 #include "loader/cli/command.h"
 #include "loader/cli/decap.h"
@@ -22,6 +21,7 @@
 #include "loader/cli/print.h"
 #include "loader/cli/program.h"
 #include "loader/cli/real_setup.h"
+#include "loader/cli/restore.h"
 #include "loader/real/apply.h"
 #include "loader/real/machine.h"
 
@@ -34,6 +34,8 @@ struct Texts {
   const char* already_exists = nullptr;
   bool of_dest = false;  // FAILED_PRECONDITION may be a missing service
 };
+
+constexpr char kNoServiceOfDest[] = "Service not defined";
 
 constexpr Texts kAddServiceTexts = {nullptr, "Service already exists"};
 constexpr Texts kServiceTexts = {"No such service"};
@@ -69,6 +71,8 @@ class Runner {
   int operator()(const DeleteDest& command);
   int operator()(const Zero& command);
   int operator()(const SetTimeouts& command);
+  int operator()(const Refused& command);
+  int operator()(const StopDaemon& command);
   int operator()(const List& command);
   int operator()(const Save& command);
   int operator()(const Restore& command);
@@ -93,8 +97,8 @@ class Runner {
   Director* Open(bool for_writing);
   template <typename Call>
   int Change(const Texts& texts, Call call);
-  int RestoreFrom(std::istream& in);
-  int RestoreLines(std::istream& in);
+  int Restored(const std::vector<Command>& commands);
+  int ExecuteAll(const std::vector<Command>& commands);
 
   int ListServices(Director& director, const List& command);
   int ListConns(Director& director, const List& command);
@@ -158,11 +162,14 @@ int Runner::RunRestoreWrapper() {
   for (std::string line; std::getline(in_, line);)
     if (line[0] != '#') lines << line << '\n';
   program_ = Program::FromArgv0("ipvsadm");  // which the original calls
+  const auto commands = ReadRules(program_, lines);
+  if (const auto* failure = std::get_if<Failure>(&commands))
+    return Say(failure->message, failure->exit_code);
   // As the original, it restores even when nothing could be cleared; only
   // without a director there is no point.
   Execute(Clear{});
   if (director_ == nullptr) return exit_code_;
-  return RestoreFrom(lines);
+  return Restored(std::get<std::vector<Command>>(commands));
 }
 
 int Runner::Say(const std::string& message, int exit_code) {
@@ -187,7 +194,7 @@ int Runner::SayKernel(const absl::Status& status, const Texts& texts) {
         "unicast, ...",
         kExitFailure);
   if (texts.of_dest && IsMissingService(status))
-    return Say("Service not defined", kExitFailure);
+    return Say(kNoServiceOfDest, kExitFailure);
   return SayStatus(status, kExitFailure);
 }
 
@@ -265,6 +272,25 @@ int Runner::operator()(const SetTimeouts& command) {
   });
 }
 
+int Runner::operator()(const Refused& command) {
+  Director* director = Open(/*for_writing=*/true);
+  if (director == nullptr) return exit_code_;
+  absl::Status status = director->FindService(command.service).status();
+  const bool adds = command.of == Refused::Of::kAddService;
+  if (adds && status.ok())
+    return SayKernel(absl::AlreadyExistsError(""), kAddServiceTexts);
+  if (adds && absl::IsNotFound(status)) status = absl::OkStatus();
+  if (status.ok()) return Say(command.message, kExitFailure);
+  if (command.of == Refused::Of::kDest && absl::IsNotFound(status))
+    return Say(kNoServiceOfDest, kExitFailure);
+  return SayKernel(status, kServiceTexts);
+}
+
+int Runner::operator()(const StopDaemon&) {
+  if (Open(/*for_writing=*/false) == nullptr) return exit_code_;
+  return Say("No daemon is running", kExitFailure);  // as there never is
+}
+
 int Runner::operator()(const List& command) {
   Director* director = Open(/*for_writing=*/false);
   if (director == nullptr) return exit_code_;
@@ -340,48 +366,30 @@ int Runner::operator()(const Save& command) {
 }
 
 int Runner::operator()(const Restore&) {
+  // Before the director is opened: nobody waits for a lock while the lines
+  // come in.
+  const auto commands = ReadRules(program_, in_);
+  if (const auto* failure = std::get_if<Failure>(&commands))
+    return Say(failure->message, failure->exit_code);
   if (Open(/*for_writing=*/true) == nullptr) return exit_code_;
-  return RestoreFrom(in_);
+  return Restored(std::get<std::vector<Command>>(commands));
 }
 
-int Runner::RestoreFrom(std::istream& in) {
+int Runner::Restored(const std::vector<Command>& commands) {
   director_->BeginBatch();
-  const int exit_code = RestoreLines(in);
+  const int exit_code = ExecuteAll(commands);
   const absl::Status status = director_->EndBatch();
   return status.ok() ? exit_code : SayStatus(status, kExitFailure);
 }
 
-int Runner::RestoreLines(std::istream& in) {
+int Runner::ExecuteAll(const std::vector<Command>& commands) {
   int exit_code = kExitOk;  // the last line's, as ipvsadm
-  bool refused = false;
-  for (std::string line; std::getline(in, line);) {
-    std::vector<std::string> words =
-        absl::StrSplit(line, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
-    while (!words.empty() &&
-           (words[0] == "ipvsadm" || words[0] == program_.name))
-      words.erase(words.begin());
-    if (words.empty()) continue;
-    words.insert(words.begin(), program_.argv0);
-
-    const Parsed parsed = ParseIpvsadm(program_, words);
-    if (const auto* failure = std::get_if<Failure>(&parsed)) {
-      exit_code = Say(failure->message, failure->exit_code);
-      if (failure->ends_restore) return exit_code;
-      refused = refused || exit_code == kExitRefused;
-      continue;
-    }
-    const Command& command = std::get<Command>(parsed);
-    if (std::holds_alternative<Restore>(command))
-      return Say(TryHelpText(program_), kExitFailure);
+  for (const Command& command : commands) {
     exit_code = Execute(command);
-    // ipvsadm exits from within these.
-    if (std::holds_alternative<Help>(command) ||
-        std::holds_alternative<Version>(command) ||
-        (std::holds_alternative<List>(command) && exit_code != kExitOk))
-      return exit_code;
+    // ipvsadm exits from within a listing that fails.
+    if (std::holds_alternative<List>(command) && exit_code != kExitOk) break;
   }
-  // What ipvsadm would have done and we did not must not end as a success.
-  return exit_code == kExitOk && refused ? kExitRefused : exit_code;
+  return exit_code;
 }
 
 int Runner::operator()(const Help&) {

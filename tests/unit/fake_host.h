@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "loader/model/decapsulator.h"
@@ -26,12 +28,23 @@ inline std::string ToText(const IpAddr& addr, uint16_t port) {
 }
 
 inline std::string ToText(const ServiceKey& key) {
+  if (key.fwmark != 0)
+    return absl::StrCat("mark ", key.fwmark,
+                        key.vaddr == IpAddr::FromV4(0) ? "" : " v6");
   return absl::StrCat(Name(key.protocol), " ", ToText(key.vaddr, key.vport));
 }
 
 inline std::string ToText(const Service& service) {
   std::string flags = absl::StrJoin(SchedFlagNames(service), ",");
   if (!flags.empty()) flags = " " + flags;
+  if (service.persistent_s != 0)
+    absl::StrAppend(&flags, " persistent=", service.persistent_s);
+  const bool is_v4 = service.key.vaddr.is_v4();
+  if (service.persist_mask != FullMask(is_v4))
+    absl::StrAppend(&flags, " mask=",
+                    is_v4 ? IpAddr::FromV4(service.persist_mask).ToString()
+                          : absl::StrCat(service.persist_mask));
+  if (service.one_packet) absl::StrAppend(&flags, " ops");
   return absl::StrCat(ToText(service.key), " ", Name(service.scheduler), flags);
 }
 
@@ -53,16 +66,40 @@ inline std::string MethodText(const Dest& dest) {
 }
 
 inline std::string ToText(const Dest& dest) {
-  return absl::StrCat(ToText(dest.key), " ", MethodText(dest),
-                      " w=", dest.weight);
+  std::string text =
+      absl::StrCat(ToText(dest.key), " ", MethodText(dest), " w=", dest.weight);
+  if (dest.u_threshold != 0) absl::StrAppend(&text, " x=", dest.u_threshold);
+  if (dest.l_threshold != 0) absl::StrAppend(&text, " y=", dest.l_threshold);
+  return text;
+}
+
+inline std::string ToText(const MarkRule& rule) {
+  return absl::StrCat(rule.fwmark, " ", Name(rule.protocol), " ",
+                      rule.network.ToString(), "/", rule.prefix_bits, " ",
+                      rule.port_first, "-", rule.port_last);
 }
 
 // What outlives an opened Director.
 struct FakeState {
   std::vector<ServiceView> services;
+  std::unordered_map<ServiceKey, size_t, absl::Hash<ServiceKey>> places;
   std::vector<ConnView> conns;
   Timeouts timeouts = {900, 120, 300};
   TableInfo table = {4096};
+  std::vector<MarkRule> marks;
+  size_t marks_max = 1024;
+  std::vector<SettingView> settings = {
+      {"expire_nodest_conn", 0, 0, 0, 0x7fffffff,
+       "1: connections of a removed real server end at once"},
+      {"conn_reuse_mode", 1, 1, 0, 0x7fffffff,
+       "a SYN on an ended connection: 0 old server, 1 new, 2 also in FIN_WAIT"},
+      {"drop_entry", 0, 0, 0, 3,
+       "defence, end embryonic connections: as secure_tcp"},
+      {"drop_packet", 0, 0, 0, 3, "defence, drop first packets: as secure_tcp"},
+      {"am_droprate", 10, 10, 1, 0x7fffffff,
+       "drop_packet 3: of this many, one"},
+      {"service_embryonic_max", 0, 0, 0, 0x7fffffff,
+       "SYN_RECV connections of a service; 0: a quarter of --conns"}};
   absl::Status fails;  // if not OK, every call ends with it
   std::vector<std::string> calls;
 };
@@ -76,6 +113,7 @@ class FakeDirector : public Director {
       return status;
     if (Find(service.key) != nullptr)
       return absl::AlreadyExistsError("service exists");
+    state_.places.emplace(service.key, state_.services.size());
     state_.services.push_back({service, {}, {}, {}});
     return absl::OkStatus();
   }
@@ -161,27 +199,60 @@ class FakeDirector : public Director {
                                      " ", timeouts.udp_s));
         !status.ok())
       return status;
-    state_.timeouts = timeouts;
+    if (timeouts.tcp_s != 0) state_.timeouts.tcp_s = timeouts.tcp_s;
+    if (timeouts.tcp_fin_s != 0) state_.timeouts.tcp_fin_s = timeouts.tcp_fin_s;
+    if (timeouts.udp_s != 0) state_.timeouts.udp_s = timeouts.udp_s;
     return absl::OkStatus();
   }
 
-  absl::Status AddMark(const MarkRule&) override {
-    return absl::UnimplementedError("not supported yet");
+  absl::Status AddMark(const MarkRule& rule) override {
+    if (auto status = Record("add-mark", ToText(rule)); !status.ok())
+      return status;
+    if (FindMark(rule) != state_.marks.end())
+      return absl::AlreadyExistsError("rule exists");
+    if (state_.marks.size() >= state_.marks_max)
+      return absl::ResourceExhaustedError("no room for another rule");
+    state_.marks.push_back(rule);
+    return absl::OkStatus();
   }
-  absl::Status DeleteMark(const MarkRule&) override {
-    return absl::UnimplementedError("not supported yet");
+  absl::Status DeleteMark(const MarkRule& rule) override {
+    if (auto status = Record("delete-mark", ToText(rule)); !status.ok())
+      return status;
+    const auto found = FindMark(rule);
+    if (found == state_.marks.end()) return absl::NotFoundError("no such rule");
+    state_.marks.erase(found);
+    return absl::OkStatus();
   }
-  absl::Status ClearMarks(std::optional<uint32_t>) override {
-    return absl::UnimplementedError("not supported yet");
+  absl::Status ClearMarks(std::optional<uint32_t> fwmark) override {
+    if (auto status =
+            Record("clear-marks", fwmark ? absl::StrCat(*fwmark) : "all");
+        !status.ok())
+      return status;
+    std::erase_if(state_.marks, [&](const MarkRule& rule) {
+      return !fwmark || rule.fwmark == *fwmark;
+    });
+    return absl::OkStatus();
   }
   absl::StatusOr<std::vector<MarkRule>> Marks() override {
-    return absl::UnimplementedError("not supported yet");
+    if (!state_.fails.ok()) return state_.fails;
+    return state_.marks;
   }
-  absl::Status Set(absl::string_view, uint32_t) override {
-    return absl::UnimplementedError("not supported yet");
+  absl::Status Set(absl::string_view name, uint32_t value) override {
+    if (auto status = Record("set", absl::StrCat(name, " ", value));
+        !status.ok())
+      return status;
+    for (SettingView& setting : state_.settings) {
+      if (setting.name != name) continue;
+      if (value < setting.min || value > setting.max)
+        return absl::OutOfRangeError("no value for it");
+      setting.value = value;
+      return absl::OkStatus();
+    }
+    return absl::NotFoundError("no such key");
   }
   absl::StatusOr<std::vector<SettingView>> Settings() override {
-    return absl::UnimplementedError("not supported yet");
+    if (!state_.fails.ok()) return state_.fails;
+    return state_.settings;
   }
   absl::StatusOr<TableInfo> Table() override {
     if (!state_.fails.ok()) return state_.fails;
@@ -213,9 +284,15 @@ class FakeDirector : public Director {
   }
 
   ServiceView* Find(const ServiceKey& key) {
-    for (ServiceView& view : state_.services)
-      if (view.service.key == key) return &view;
-    return nullptr;
+    // Tests of large tables must not wait for this.
+    auto& places = state_.places;
+    if (places.size() != state_.services.size()) {
+      places.clear();
+      for (const ServiceView& view : state_.services)
+        places.emplace(view.service.key, places.size());
+    }
+    const auto place = places.find(key);
+    return place == places.end() ? nullptr : &state_.services[place->second];
   }
 
   static std::vector<DestView>::iterator FindDest(ServiceView& view,
@@ -223,6 +300,10 @@ class FakeDirector : public Director {
     return std::find_if(
         view.dests.begin(), view.dests.end(),
         [&](const DestView& dest) { return dest.dest.key == key; });
+  }
+
+  std::vector<MarkRule>::iterator FindMark(const MarkRule& rule) {
+    return std::find(state_.marks.begin(), state_.marks.end(), rule);
   }
 
   FakeState& state_;

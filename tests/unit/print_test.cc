@@ -128,7 +128,7 @@ TEST(PrintServices, PrintsRatesWithWholePacketCountsOfDests) {
       "       0\n");
 }
 
-TEST(PrintServices, PrintsThresholdsAsZeros) {
+TEST(PrintServices, PrintsThresholds) {
   EXPECT_EQ(
       Services(ListColumns::kThresholds),
       "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn "
@@ -144,7 +144,7 @@ TEST(PrintServices, PrintsThresholdsAsZeros) {
       "UDP  1.2.3.4:53 rr\n");
 }
 
-TEST(PrintServices, PrintsPersistentConnsAsZeros) {
+TEST(PrintServices, PrintsPersistentConns) {
   EXPECT_EQ(
       Services(ListColumns::kPersistentConn),
       "Prot LocalAddress:Port            Weight    PersistConn ActiveConn "
@@ -230,6 +230,29 @@ TEST(PrintServices, NamesASchedulersFlags) {
             "-A -u 1.2.3.4:53 -s sh -b sh-fallback,sh-port\n");
 }
 
+TEST(PrintServices, CountsTemplatesOfTheirDests) {
+  std::vector<ServiceView> services = {
+      MakeService(Protocol::kTcp, "10.9.9.9", 80)};
+  services[0].dests = {MakeDest("10.0.0.1", 80, 3, 1, 2)};
+  services[0].dests[0].persistent_conns = 17;
+  ListOptions options;
+  options.columns = ListColumns::kPersistentConn;
+  std::ostringstream out;
+  PrintServices(services, options, Numeric(), out);
+  EXPECT_THAT(out.str(),
+              testing::EndsWith("  -> 10.0.0.1:80                  3         "
+                                "17          1          2         \n"));
+}
+
+// ipvsadm prints it as a signed number, which it does not take back.
+TEST(PrintRules, SavesLargeMarksAsTheyAreGiven) {
+  ServiceView view;
+  view.service.key = {Addr("0.0.0.0"), 0, Protocol::kIp, 4294967295};
+  std::ostringstream out;
+  PrintRules({view}, Numeric(), out);
+  EXPECT_EQ(out.str(), "-A -f 4294967295 -s wlc\n");
+}
+
 TEST(PrintTableLine, SaysHowManyConnsThereIsRoomFor) {
   std::ostringstream out;
   PrintTableLine({4096}, out);
@@ -282,6 +305,20 @@ TEST(Sort, OrdersByProtocolThenAddressThenPort) {
              MakeService(Protocol::kTcp, "10.8.8.8", 81)}),
       testing::ElementsAre("t 192.168.0.1:80", "t 10.8.8.8:81", "t 10.9.9.9:80",
                            "t 10.9.9.9:443", "u 1.2.3.4:53"));
+}
+
+// Those of 2^31 and above are below 0 to ipvsadm.
+TEST(Sort, PutsMarksBehindAddresses) {
+  std::vector<ServiceView> services;
+  for (const uint32_t fwmark : {8u, 0u, 4294967295u, 7u}) {
+    services.push_back(MakeService(Protocol::kTcp, "10.9.9.9", 80));
+    services.back().service.key.fwmark = fwmark;
+  }
+  Sort(services);
+  std::vector<uint32_t> order;
+  for (const ServiceView& view : services)
+    order.push_back(view.service.key.fwmark);
+  EXPECT_THAT(order, testing::ElementsAre(4294967295u, 0u, 7u, 8u));
 }
 
 TEST(Sort, ComparesAddressesBySignedDifference) {
@@ -352,6 +389,20 @@ TEST(PrintConns, LetsSctpAndV6ShiftTheirColumns) {
             "10.2.0.1:36412\n"
             "TCP 00:59  SYN_RECV    [2001:db8::c]:9100 [2001:db8::1]:80   "
             "10.2.0.1:80\n");
+}
+
+TEST(PrintConns, PrintsTemplatesAsIpvsadm) {
+  std::ostringstream out;
+  PrintConns({{Protocol::kIp, 38, "NONE", Addr("10.1.0.123"), 0,
+               Addr("0.0.0.5"), 0, Addr("10.2.0.12"), 0},
+              {Protocol::kTcp, 59, "ASSURED", Addr("10.1.0.101"), 0,
+               Addr("10.9.9.9"), 80, Addr("10.2.0.11"), 80}},
+             {}, Numeric(), out);
+  EXPECT_EQ(out.str().substr(out.str().find("IP  ")),
+            "IP  00:38  NONE        10.1.0.123:0       0.0.0.5:0          "
+            "10.2.0.12:0\n"
+            "TCP 00:59  ASSURED     10.1.0.101:0       10.9.9.9:80        "
+            "10.2.0.11:80\n");
 }
 
 TEST(PrintConns, HasTitlesForPersistenceEngines) {
