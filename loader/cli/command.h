@@ -100,6 +100,15 @@ struct ShowStatus {
   bool all = false;  // endings that no packet met, too
 };
 
+struct ListSettings {
+  std::optional<std::string> name;  // nullopt: all
+  bool json = false;
+};
+struct ChangeSetting {
+  std::string name;
+  uint32_t value = 0;  // whether it is one for it the director knows
+};
+
 // What a real server needs: shown as a script, done, or taken back.
 enum class RealAction { kPrint, kApply, kUndo };
 struct SetUpReal {
@@ -122,7 +131,8 @@ using Command =
     std::variant<AddService, EditService, DeleteService, Clear, AddDest,
                  EditDest, DeleteDest, Zero, SetTimeouts, Refused, StopDaemon,
                  List, Save, Restore, Help, Version, Attach, Detach, ShowStatus,
-                 SetUpReal, DecapAttach, DecapDetach, ShowDecapStatus>;
+                 ListSettings, ChangeSetting, SetUpReal, DecapAttach,
+                 DecapDetach, ShowDecapStatus>;
 
 // ipvsadm's exit codes. Scripts test them, so ours are the same.
 enum ExitCode : int {

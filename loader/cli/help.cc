@@ -40,6 +40,10 @@ Behind a tunnel (-i) real-setup uses xlvs decap, which also goes alone:
   are the services' addresses: without it packets inside may be for anyone,
   and a host that forwards would forward them. PORT is GUE's, 6080.
 
+Settings, which IPVS has as sysctls:
+  xlvs set                 all of them, with their defaults
+  xlvs set KEY [VALUE]     look at one, or change it; net.ipv4.vs.KEY goes, too
+
 Balance, with the commands of ipvsadm:
   xlvs -A -t 192.0.2.1:80 -s rr
   xlvs -a -t 192.0.2.1:80 -r 10.0.0.11:8080 -m
@@ -99,7 +103,7 @@ The command comes first. Long options as in ipvsadm: --add-service,
 
 constexpr absl::string_view kXlvsTail = R"(
 Only here:
-  --json                  with -L: the listing as JSON
+  --json                  with -L, set, status: the listing as JSON
   --instance NAME         which of several directors ($XLVS_INSTANCE; "xlvs")
 )";
 

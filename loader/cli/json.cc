@@ -116,6 +116,12 @@ Json ToJson(const IpAddr& addr) {
   return addr.ToString();
 }
 
+Json ToJson(const SettingView& setting) {
+  return {{"name", Text(setting.name)},  {"value", setting.value},
+          {"default", setting.standard}, {"min", setting.min},
+          {"max", setting.max},          {"text", Text(setting.text)}};
+}
+
 Json ToJson(const DeviceView& device);
 
 template <typename T>
@@ -166,6 +172,10 @@ std::string TimeoutsJson(const Timeouts& timeouts) {
 
 std::string DaemonsJson() {
   return Document({{"v", 1}, {"daemons", Json::array()}});
+}
+
+std::string SettingsJson(const std::vector<SettingView>& settings) {
+  return Document({{"v", 1}, {"settings", ToJson(settings)}});
 }
 
 std::string StatusJson(const StatusView& status) {

@@ -21,6 +21,7 @@ std::string ServicesJson(const TableInfo& table,
 std::string ConnsJson(const std::vector<ConnView>& conns);
 std::string TimeoutsJson(const Timeouts& timeouts);
 std::string DaemonsJson();
+std::string SettingsJson(const std::vector<SettingView>& settings);
 std::string StatusJson(const StatusView& status);
 std::string DecapJson(const DecapView& view);
 

@@ -22,6 +22,7 @@
 #include "loader/cli/program.h"
 #include "loader/cli/real_setup.h"
 #include "loader/cli/restore.h"
+#include "loader/cli/setting.h"
 #include "loader/real/apply.h"
 #include "loader/real/machine.h"
 
@@ -81,6 +82,8 @@ class Runner {
   int operator()(const Attach& command);
   int operator()(const Detach& command);
   int operator()(const ShowStatus& command);
+  int operator()(const ListSettings& command);
+  int operator()(const ChangeSetting& command);
   int operator()(const SetUpReal& command);
   int operator()(const DecapAttach& command);
   int operator()(const DecapDetach& command);
@@ -110,6 +113,8 @@ class Runner {
   // A status that ipvsadm has no words for.
   int SayStatus(const absl::Status& status, int exit_code);
   int SayKernel(const absl::Status& status, const Texts& texts);
+  // Of xlvs's own words, with the word before the message.
+  int SayOf(absl::string_view word, const std::string& message, int exit_code);
 
   Program program_;
   const std::vector<std::string>& args_;
@@ -138,6 +143,7 @@ Parsed Runner::Parse() const {
     if (args_[1] == "help") return Command(Help{});
     if (args_[1] == kRealSetupWord) return ParseRealSetup(program_, args_);
     if (IsAdminWord(args_[1])) return ParseAdmin(program_, args_);
+    if (args_[1] == kSetWord) return ParseSet(program_, args_);
     if (args_[1] == "decap") return ParseDecap(program_, args_);
   }
   return ParseIpvsadm(program_, args_);
@@ -196,6 +202,11 @@ int Runner::SayKernel(const absl::Status& status, const Texts& texts) {
   if (texts.of_dest && IsMissingService(status))
     return Say(kNoServiceOfDest, kExitFailure);
   return SayStatus(status, kExitFailure);
+}
+
+int Runner::SayOf(absl::string_view word, const std::string& message,
+                  int exit_code) {
+  return Say(absl::StrCat(program_.name, " ", word, ": ", message), exit_code);
 }
 
 Director* Runner::Open(bool for_writing) {
@@ -422,6 +433,44 @@ int Runner::operator()(const ShowStatus& command) {
   else
     PrintStatus(*status, command.all, out_);
   return status->devices.empty() ? kExitRefused : kExitOk;
+}
+
+int Runner::operator()(const ListSettings& command) {
+  Director* director = Open(/*for_writing=*/false);
+  if (director == nullptr) return exit_code_;
+  auto settings = director->Settings();
+  if (!settings.ok()) return SayStatus(settings.status(), kExitRefused);
+  if (command.name) {
+    const SettingView* one = FindSetting(*settings, *command.name);
+    if (one == nullptr)
+      return SayOf(kSetWord, UnknownSetting(*settings, *command.name),
+                   kExitUsage);
+    settings = std::vector<SettingView>{*one};
+  }
+  if (command.json)
+    out_ << SettingsJson(*settings);
+  else if (command.name)
+    out_ << settings->front().value << '\n';
+  else
+    PrintSettings(*settings, out_);
+  return kExitOk;
+}
+
+int Runner::operator()(const ChangeSetting& command) {
+  Director* director = Open(/*for_writing=*/true);
+  if (director == nullptr) return exit_code_;
+  const auto settings = director->Settings();
+  if (!settings.ok()) return SayStatus(settings.status(), kExitRefused);
+  const SettingView* setting = FindSetting(*settings, command.name);
+  if (setting == nullptr)
+    return SayOf(kSetWord, UnknownSetting(*settings, command.name), kExitUsage);
+  if (command.value < setting->min || command.value > setting->max)
+    return SayOf(kSetWord,
+                 absl::StrCat(command.name, " is ", setting->min, " to ",
+                              setting->max, ", not ", command.value),
+                 kExitUsage);
+  const absl::Status status = director->Set(command.name, command.value);
+  return status.ok() ? kExitOk : SayStatus(status, kExitRefused);
 }
 
 int Runner::operator()(const SetUpReal& command) {
