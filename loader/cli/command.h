@@ -109,6 +109,17 @@ struct ChangeSetting {
   uint32_t value = 0;  // whether it is one for it the director knows
 };
 
+struct ListMarks {
+  bool json = false;
+};
+struct AddMarks {
+  std::vector<MarkRule> rules;  // in this order, all or none
+};
+struct DeleteMarks {
+  uint32_t fwmark = 0;
+  std::vector<MarkRule> rules;  // all or none; empty: all of `fwmark`
+};
+
 // What a real server needs: shown as a script, done, or taken back.
 enum class RealAction { kPrint, kApply, kUndo };
 struct SetUpReal {
@@ -131,8 +142,8 @@ using Command =
     std::variant<AddService, EditService, DeleteService, Clear, AddDest,
                  EditDest, DeleteDest, Zero, SetTimeouts, Refused, StopDaemon,
                  List, Save, Restore, Help, Version, Attach, Detach, ShowStatus,
-                 ListSettings, ChangeSetting, SetUpReal, DecapAttach,
-                 DecapDetach, ShowDecapStatus>;
+                 ListSettings, ChangeSetting, ListMarks, AddMarks, DeleteMarks,
+                 SetUpReal, DecapAttach, DecapDetach, ShowDecapStatus>;
 
 // ipvsadm's exit codes. Scripts test them, so ours are the same.
 enum ExitCode : int {

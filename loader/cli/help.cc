@@ -40,9 +40,15 @@ Behind a tunnel (-i) real-setup uses xlvs decap, which also goes alone:
   are the services' addresses: without it packets inside may be for anyone,
   and a host that forwards would forward them. PORT is GUE's, 6080.
 
-Settings, which IPVS has as sysctls:
+Settings, which IPVS has as sysctls, and marks, which it has of a firewall:
   xlvs set                 all of them, with their defaults
   xlvs set KEY [VALUE]     look at one, or change it; net.ipv4.vs.KEY goes, too
+  xlvs mark add MARK --match 'RULE' [--match 'RULE']...
+  xlvs mark del MARK [--match 'RULE']...
+  xlvs mark [list]         rules, as they are tried: the first that matches
+  RULE is [tcp|udp|sctp|any] NETWORK[:PORT[-PORT]]: 'tcp 192.0.2.0/28:80-90',
+  'udp [2001:db8::/64]:53', '198.51.100.7'. A service by mark (-f MARK) gets
+  the packets to these addresses.
 
 Balance, with the commands of ipvsadm:
   xlvs -A -t 192.0.2.1:80 -s rr
@@ -103,7 +109,7 @@ The command comes first. Long options as in ipvsadm: --add-service,
 
 constexpr absl::string_view kXlvsTail = R"(
 Only here:
-  --json                  with -L, set, status: the listing as JSON
+  --json                  with -L, set, mark, status: the listing as JSON
   --instance NAME         which of several directors ($XLVS_INSTANCE; "xlvs")
 )";
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cli/admin.h"
+#include "loader/cli/mark.h"
 
 namespace xlvs {
 namespace {
@@ -122,6 +123,15 @@ Json ToJson(const SettingView& setting) {
           {"max", setting.max},          {"text", Text(setting.text)}};
 }
 
+Json ToJson(const MarkRule& rule) {
+  return {{"fwmark", rule.fwmark},
+          {"protocol", Text(MarkProtocolName(rule.protocol))},
+          {"address", rule.network.ToString()},
+          {"prefix_bits", rule.prefix_bits},
+          {"port_first", rule.port_first},
+          {"port_last", rule.port_last}};
+}
+
 Json ToJson(const DeviceView& device);
 
 template <typename T>
@@ -176,6 +186,10 @@ std::string DaemonsJson() {
 
 std::string SettingsJson(const std::vector<SettingView>& settings) {
   return Document({{"v", 1}, {"settings", ToJson(settings)}});
+}
+
+std::string MarksJson(const std::vector<MarkRule>& rules) {
+  return Document({{"v", 1}, {"marks", ToJson(rules)}});
 }
 
 std::string StatusJson(const StatusView& status) {

@@ -22,6 +22,7 @@ std::string ConnsJson(const std::vector<ConnView>& conns);
 std::string TimeoutsJson(const Timeouts& timeouts);
 std::string DaemonsJson();
 std::string SettingsJson(const std::vector<SettingView>& settings);
+std::string MarksJson(const std::vector<MarkRule>& rules);
 std::string StatusJson(const StatusView& status);
 std::string DecapJson(const DecapView& view);
 

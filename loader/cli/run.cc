@@ -17,6 +17,7 @@
 #include "loader/cli/help.h"
 #include "loader/cli/ipvsadm.h"
 #include "loader/cli/json.h"
+#include "loader/cli/mark.h"
 #include "loader/cli/names.h"
 #include "loader/cli/print.h"
 #include "loader/cli/program.h"
@@ -84,6 +85,9 @@ class Runner {
   int operator()(const ShowStatus& command);
   int operator()(const ListSettings& command);
   int operator()(const ChangeSetting& command);
+  int operator()(const ListMarks& command);
+  int operator()(const AddMarks& command);
+  int operator()(const DeleteMarks& command);
   int operator()(const SetUpReal& command);
   int operator()(const DecapAttach& command);
   int operator()(const DecapDetach& command);
@@ -144,6 +148,7 @@ Parsed Runner::Parse() const {
     if (args_[1] == kRealSetupWord) return ParseRealSetup(program_, args_);
     if (IsAdminWord(args_[1])) return ParseAdmin(program_, args_);
     if (args_[1] == kSetWord) return ParseSet(program_, args_);
+    if (args_[1] == kMarkWord) return ParseMark(program_, args_);
     if (args_[1] == "decap") return ParseDecap(program_, args_);
   }
   return ParseIpvsadm(program_, args_);
@@ -471,6 +476,70 @@ int Runner::operator()(const ChangeSetting& command) {
                  kExitUsage);
   const absl::Status status = director->Set(command.name, command.value);
   return status.ok() ? kExitOk : SayStatus(status, kExitRefused);
+}
+
+int Runner::operator()(const ListMarks& command) {
+  Director* director = Open(/*for_writing=*/false);
+  if (director == nullptr) return exit_code_;
+  const auto rules = director->Marks();
+  if (!rules.ok()) return SayStatus(rules.status(), kExitRefused);
+  if (command.json)
+    out_ << MarksJson(*rules);
+  else
+    PrintMarks(*rules, out_);
+  return kExitOk;
+}
+
+int Runner::operator()(const AddMarks& command) {
+  Director* director = Open(/*for_writing=*/true);
+  if (director == nullptr) return exit_code_;
+  auto known = director->Marks();
+  if (!known.ok()) return SayStatus(known.status(), kExitRefused);
+  for (const MarkRule& rule : command.rules) {
+    if (std::find(known->begin(), known->end(), rule) != known->end())
+      return SayOf(kMarkWord,
+                   absl::StrCat("mark ", rule.fwmark, " has '",
+                                MarkRuleText(rule), "' already"),
+                   kExitRefused);
+    known->push_back(rule);  // of two that are the same the second is refused
+  }
+  for (size_t i = 0; i < command.rules.size(); ++i) {
+    const absl::Status status = director->AddMark(command.rules[i]);
+    if (status.ok()) continue;
+    while (i-- > 0) director->DeleteMark(command.rules[i]).IgnoreError();
+    return SayStatus(status, kExitRefused);
+  }
+  return kExitOk;
+}
+
+int Runner::operator()(const DeleteMarks& command) {
+  Director* director = Open(/*for_writing=*/true);
+  if (director == nullptr) return exit_code_;
+  auto known = director->Marks();
+  if (!known.ok()) return SayStatus(known.status(), kExitRefused);
+  const auto of_mark = [&](const MarkRule& rule) {
+    return rule.fwmark == command.fwmark;
+  };
+  if (std::none_of(known->begin(), known->end(), of_mark))
+    return SayOf(kMarkWord, absl::StrCat("no packet has mark ", command.fwmark),
+                 kExitRefused);
+  for (const MarkRule& rule : command.rules) {
+    const auto found = std::find(known->begin(), known->end(), rule);
+    if (found == known->end())
+      return SayOf(kMarkWord,
+                   absl::StrCat("mark ", rule.fwmark, " has no '",
+                                MarkRuleText(rule), "'"),
+                   kExitRefused);
+    known->erase(found);
+  }
+  if (command.rules.empty()) {
+    const absl::Status status = director->ClearMarks(command.fwmark);
+    return status.ok() ? kExitOk : SayStatus(status, kExitRefused);
+  }
+  for (const MarkRule& rule : command.rules)
+    if (const absl::Status status = director->DeleteMark(rule); !status.ok())
+      return SayStatus(status, kExitRefused);
+  return kExitOk;
 }
 
 int Runner::operator()(const SetUpReal& command) {
