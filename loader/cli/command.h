@@ -83,6 +83,8 @@ struct List {
 
 struct Save {
   bool numeric = false;
+  // Also what ipvsadm -S leaves out: thresholds, timeouts, marks, settings.
+  bool everything = false;
 };
 struct Restore {};
 struct Help {};

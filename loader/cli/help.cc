@@ -110,6 +110,7 @@ The command comes first. Long options as in ipvsadm: --add-service,
 constexpr absl::string_view kXlvsTail = R"(
 Only here:
   --json                  with -L, set, mark, status: the listing as JSON
+  -S                      saves thresholds, timeouts, settings and marks, too
   --instance NAME         which of several directors ($XLVS_INSTANCE; "xlvs")
 )";
 

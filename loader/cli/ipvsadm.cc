@@ -124,7 +124,7 @@ Parsed ServerCommand(const Line& line) {
   return Command(EditDest{KeyOf(line), DestOf(line)});
 }
 
-Parsed CommandOf(const Line& line) {
+Parsed CommandOf(const Program& program, const Line& line) {
   switch (line.command) {
     case CommandId::kAddService:
     case CommandId::kEditService:
@@ -144,7 +144,8 @@ Parsed CommandOf(const Line& line) {
     case CommandId::kSet:
       return Command(SetTimeouts{line.timeouts});
     case CommandId::kSave:
-      return Command(Save{line.given.Has(OptionId::kNumeric)});
+      return Command(Save{line.given.Has(OptionId::kNumeric),
+                          program.personality == Personality::kXlvs});
     case CommandId::kRestore:
       return Command(Restore{});
     case CommandId::kHelp:
@@ -168,7 +169,7 @@ Parsed ParseIpvsadm(const Program& program,
   const Line& line = std::get<Line>(read);
   if (const auto text = Unsupported(line))
     return Failure{absl::StrCat(program.name, ": ", *text), kExitRefused};
-  return CommandOf(line);
+  return CommandOf(program, line);
 }
 
 }  // namespace xlvs

@@ -291,4 +291,10 @@ void PrintMarks(const std::vector<MarkRule>& rules, std::ostream& out) {
                               TargetText(rule));
 }
 
+void PrintMarkRules(const std::vector<MarkRule>& rules, std::ostream& out) {
+  for (const MarkRule& rule : rules)
+    out << absl::StreamFormat("%s add %u --match '%s'\n", kMarkWord,
+                              rule.fwmark, MarkRuleText(rule));
+}
+
 }  // namespace xlvs

@@ -32,6 +32,8 @@ std::string MarkRuleText(const MarkRule& rule);
 absl::string_view MarkProtocolName(Protocol protocol);
 
 void PrintMarks(const std::vector<MarkRule>& rules, std::ostream& out);
+// The lines of -S that bring them back, in their order.
+void PrintMarkRules(const std::vector<MarkRule>& rules, std::ostream& out);
 
 }  // namespace xlvs
 

@@ -96,6 +96,15 @@ std::string TunnelOptions(const Dest& dest) {
   return options;
 }
 
+std::string Thresholds(const Dest& dest) {
+  std::string options;
+  if (dest.u_threshold != 0)
+    absl::StrAppend(&options, " -x ", dest.u_threshold);
+  if (dest.l_threshold != 0)
+    absl::StrAppend(&options, " -y ", dest.l_threshold);
+  return options;
+}
+
 // An address as ipvsadm compares it: 32-bit numbers, one or four.
 std::array<uint32_t, 4> AddressWords(const IpAddr& addr) {
   if (addr.is_v4()) return {addr.v4_host_order(), 0, 0, 0};
@@ -361,8 +370,13 @@ void PrintTimeouts(const Timeouts& timeouts, std::ostream& out) {
                             timeouts.tcp_s, timeouts.tcp_fin_s, timeouts.udp_s);
 }
 
-void PrintRules(const std::vector<ServiceView>& services, const Names& names,
-                std::ostream& out) {
+void PrintTimeoutRule(const Timeouts& timeouts, std::ostream& out) {
+  out << absl::StreamFormat("--set %u %u %u\n", timeouts.tcp_s,
+                            timeouts.tcp_fin_s, timeouts.udp_s);
+}
+
+void PrintRules(const std::vector<ServiceView>& services, bool thresholds,
+                const Names& names, std::ostream& out) {
   for (const ServiceView& view : services) {
     const ServiceKey& key = view.service.key;
     const std::string service = ServiceWords(key, names);
@@ -373,9 +387,10 @@ void PrintRules(const std::vector<ServiceView>& services, const Names& names,
     for (const DestView& dest_view : view.dests) {
       const Dest& dest = dest_view.dest;
       out << absl::StreamFormat(
-          "-a %s -r %s %s -w %u%s\n", service,
+          "-a %s -r %s %s -w %u%s%s\n", service,
           names.Endpoint(dest.key.daddr, dest.key.dport, key.protocol),
-          MethodOption(dest.method), dest.weight, TunnelOptions(dest));
+          MethodOption(dest.method), dest.weight,
+          thresholds ? Thresholds(dest) : "", TunnelOptions(dest));
     }
   }
 }

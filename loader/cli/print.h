@@ -32,9 +32,11 @@ void PrintConns(const std::vector<ConnView>& conns, const ListOptions& options,
                 const Names& names, std::ostream& out);
 // -L --timeout
 void PrintTimeouts(const Timeouts& timeouts, std::ostream& out);
-// -S: what -R reads.
-void PrintRules(const std::vector<ServiceView>& services, const Names& names,
-                std::ostream& out);
+// The line of -S that brings them back.
+void PrintTimeoutRule(const Timeouts& timeouts, std::ostream& out);
+// -S: what -R reads. `thresholds`: with -x and -y, which ipvsadm forgets.
+void PrintRules(const std::vector<ServiceView>& services, bool thresholds,
+                const Names& names, std::ostream& out);
 
 // As -M takes it: "255.255.255.0", "64".
 std::string PersistMaskText(const Service& service);

@@ -8,6 +8,8 @@
 #include "absl/strings/str_split.h"
 #include "loader/cli/help.h"
 #include "loader/cli/ipvsadm.h"
+#include "loader/cli/mark.h"
+#include "loader/cli/setting.h"
 
 namespace xlvs {
 namespace {
@@ -19,6 +21,29 @@ std::vector<std::string> SplitAtBlanks(absl::string_view line) {
   return absl::StrSplit(line, absl::ByAnyChar(kBlanks), absl::SkipEmpty());
 }
 
+// As a shell would: the rule of a mark has a blank in it.
+std::vector<std::string> SplitQuoted(absl::string_view line) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  char quote = 0;
+  for (const char c : line) {
+    const bool blank = absl::string_view(kBlanks).find(c) != line.npos;
+    if (quote == 0 && blank) {
+      in_word = false;
+      continue;
+    }
+    if (!in_word) words.emplace_back();
+    in_word = true;
+    if (c == quote)
+      quote = 0;
+    else if (quote == 0 && (c == '\'' || c == '"'))
+      quote = c;
+    else
+      words.back() += c;
+  }
+  return words;
+}
+
 class RuleReader {
  public:
   explicit RuleReader(const Program& program) : program_(program) {}
@@ -27,6 +52,14 @@ class RuleReader {
   std::optional<Parsed> Read(absl::string_view line) const {
     std::vector<std::string> words = WithoutName(SplitAtBlanks(line));
     if (words.empty()) return std::nullopt;
+    if (program_.personality == Personality::kXlvs) {
+      const bool mark = words[0] == kMarkWord;
+      if (mark || words[0] == kSetWord) {
+        words = WithoutName(SplitQuoted(line));
+        words.insert(words.begin(), program_.argv0);
+        return mark ? ParseMark(program_, words) : ParseSet(program_, words);
+      }
+    }
     words.insert(words.begin(), program_.argv0);
     Parsed parsed = ParseIpvsadm(program_, words);
     const auto* command = std::get_if<Command>(&parsed);

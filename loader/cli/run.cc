@@ -106,6 +106,7 @@ class Runner {
   int Change(const Texts& texts, Call call);
   int Restored(const std::vector<Command>& commands);
   int ExecuteAll(const std::vector<Command>& commands);
+  absl::Status SaveTheRest(Director& director);
 
   int ListServices(Director& director, const List& command);
   int ListConns(Director& director, const List& command);
@@ -377,8 +378,25 @@ int Runner::operator()(const Save& command) {
   auto services = director->Services();
   if (!services.ok()) return SayStatus(services.status(), kExitRefused);
   Sort(*services);
-  PrintRules(*services, command.numeric ? Numeric() : FromSystem(), out_);
+  if (command.everything)
+    if (const absl::Status status = SaveTheRest(*director); !status.ok())
+      return SayStatus(status, kExitRefused);
+  PrintRules(*services, command.everything,
+             command.numeric ? Numeric() : FromSystem(), out_);
   return kExitOk;
+}
+
+absl::Status Runner::SaveTheRest(Director& director) {
+  const auto settings = director.Settings();
+  if (!settings.ok()) return settings.status();
+  const auto timeouts = director.GetTimeouts();
+  if (!timeouts.ok()) return timeouts.status();
+  const auto marks = director.Marks();
+  if (!marks.ok()) return marks.status();
+  PrintSettingRules(*settings, out_);
+  PrintTimeoutRule(*timeouts, out_);
+  PrintMarkRules(*marks, out_);
+  return absl::OkStatus();
 }
 
 int Runner::operator()(const Restore&) {

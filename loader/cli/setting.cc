@@ -177,4 +177,10 @@ void PrintSettings(const std::vector<SettingView>& settings,
         setting.text);
 }
 
+void PrintSettingRules(const std::vector<SettingView>& settings,
+                       std::ostream& out) {
+  for (const SettingView& setting : settings)
+    out << kSetWord << ' ' << setting.name << ' ' << setting.value << '\n';
+}
+
 }  // namespace xlvs

@@ -31,6 +31,9 @@ std::string UnknownSetting(const std::vector<SettingView>& settings,
 
 // A table of at most 80 columns.
 void PrintSettings(const std::vector<SettingView>& settings, std::ostream& out);
+// The lines of -S that bring them back.
+void PrintSettingRules(const std::vector<SettingView>& settings,
+                       std::ostream& out);
 
 }  // namespace xlvs
 

@@ -223,7 +223,7 @@ TEST(PrintServices, NamesASchedulersFlags) {
                                 "TCP  1.2.3.4:81 wlc (flag-1,flag-3)\n"
                                 "UDP  1.2.3.4:53 sh (sh-fallback,sh-port)\n"));
   std::ostringstream rules;
-  PrintRules({mh, wlc, sh}, Numeric(), rules);
+  PrintRules({mh, wlc, sh}, false, Numeric(), rules);
   EXPECT_EQ(rules.str(),
             "-A -t 1.2.3.4:80 -s mh -b mh-port\n"
             "-A -t 1.2.3.4:81 -s wlc -b flag-1,flag-3\n"
@@ -249,7 +249,7 @@ TEST(PrintRules, SavesLargeMarksAsTheyAreGiven) {
   ServiceView view;
   view.service.key = {Addr("0.0.0.0"), 0, Protocol::kIp, 4294967295};
   std::ostringstream out;
-  PrintRules({view}, Numeric(), out);
+  PrintRules({view}, false, Numeric(), out);
   EXPECT_EQ(out.str(), "-A -f 4294967295 -s wlc\n");
 }
 
@@ -428,7 +428,7 @@ TEST(PrintRules, PrintsWhatRestoreReads) {
   services[0].dests[1].dest.method = Method::kRoute;
   services[0].dests[2].dest.method = Method::kTunnel;
   std::ostringstream out;
-  PrintRules(services, Numeric(), out);
+  PrintRules(services, false, Numeric(), out);
   EXPECT_EQ(out.str(),
             "-A -t 10.9.9.9:443 -s wlc\n"
             "-a -t 10.9.9.9:443 -r 192.168.0.1:80 -m -w 2147483647\n"

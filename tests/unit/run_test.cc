@@ -325,6 +325,61 @@ TEST(Save, ComesBackThroughRestore) {
   EXPECT_EQ(Call(other, "ipvsadm -Sn").out, saved);
 }
 
+TEST(Save, LosesNothingAsXlvs) {
+  FakeHost host;
+  for (const char* line :
+       {"xlvs -A -f 7 -s sh -b sh-port -p 60 -M 255.255.255.0 -o",
+        "xlvs -a -f 7 -r 10.0.0.1 -x 100 -y 50",
+        "xlvs -a -f 7 -r 10.0.0.2 -i -x 9 --tun-type gre", "xlvs --set 0 60 0",
+        "xlvs set drop_entry 3"})
+    ASSERT_EQ(Call(host, line).exit_code, 0) << line;
+  host.state.marks = {
+      {7, Protocol::kTcp, *IpAddr::Parse("192.0.2.0"), 28, 80, 90},
+      {7, Protocol::kIp, *IpAddr::Parse("2001:db8::"), 64, 0, 65535}};
+  const std::string saved = Call(host, "xlvs -Sn").out;
+  EXPECT_EQ(saved,
+            "set expire_nodest_conn 0\n"
+            "set conn_reuse_mode 1\n"
+            "set drop_entry 3\n"
+            "set drop_packet 0\n"
+            "set am_droprate 10\n"
+            "set service_embryonic_max 0\n"
+            "--set 900 60 300\n"
+            "mark add 7 --match 'tcp 192.0.2.0/28:80-90'\n"
+            "mark add 7 --match 'any 2001:db8::/64'\n"
+            "-A -f 7 -s sh -p 60 -M 255.255.255.0 -o -b sh-port\n"
+            "-a -f 7 -r 10.0.0.1:0 -g -w 1 -x 100 -y 50\n"
+            "-a -f 7 -r 10.0.0.2:0 -i -w 1 -x 9 --tun-type gre --tun-nocsum\n");
+  FakeHost other;
+  const Outcome restored = Call(other, "xlvs -R", saved);
+  EXPECT_EQ(restored.exit_code, 0) << restored.err;
+  EXPECT_EQ(Call(other, "xlvs -Sn").out, saved);
+}
+
+TEST(Save, IsIpvsadmsAsIpvsadm) {
+  FakeHost host;
+  host.state.marks = {
+      {7, Protocol::kTcp, *IpAddr::Parse("192.0.2.0"), 28, 80, 90}};
+  Call(host, "ipvsadm -A -f 7");
+  Call(host, "ipvsadm -a -f 7 -r 10.0.0.1 -x 100 -y 50");
+  EXPECT_EQ(Call(host, "ipvsadm -Sn").out,
+            "-A -f 7 -s wlc\n"
+            "-a -f 7 -r 10.0.0.1:0 -g -w 1\n");
+}
+
+TEST(Restore, HasXlvssWordsAsXlvsOnly) {
+  FakeHost host;
+  const Outcome refused = Call(host, "ipvsadm -R", "set drop_entry 3\n");
+  EXPECT_EQ(refused.exit_code, 255);
+  EXPECT_EQ(refused.err,
+            "Try `ipvsadm -h' or 'ipvsadm --help' for more information.\n");
+  const Outcome outcome = Call(
+      host, "xlvs -R", "xlvs mark add 1 --match \"udp [2001:db8::/64]:53\"\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(host.state.calls,
+              ElementsAre("add-mark 1 udp 2001:db8::/64 53-53"));
+}
+
 TEST(Restore, OpensTheDirectorOnce) {
   FakeHost host;
   Call(host, "ipvsadm -R", "-A -t 1.2.3.4:80\n-L -n\n-C\n");
