@@ -5,6 +5,7 @@
 
 #include "loader/cli/admin.h"
 #include "loader/cli/mark.h"
+#include "loader/cli/print.h"
 
 namespace xlvs {
 namespace {
@@ -65,8 +66,11 @@ Json ToJson(const DestView& view) {
   if (view.dest.method == Method::kTunnel)
     json["tunnel"] = ToJson(view.dest.tunnel);
   json["weight"] = view.dest.weight;
+  json["u_threshold"] = view.dest.u_threshold;
+  json["l_threshold"] = view.dest.l_threshold;
   json["active_conns"] = view.active_conns;
   json["inactive_conns"] = view.inactive_conns;
+  json["persistent_conns"] = view.persistent_conns;
   json["counters"] = ToJson(view.counters);
   json["rates"] = ToJson(view.rates);
   return json;
@@ -82,8 +86,12 @@ Json ToJson(const ServiceView& view) {
   return {{"protocol", Text(Name(key.protocol))},
           {"address", key.vaddr.ToString()},
           {"port", key.vport},
+          {"fwmark", key.fwmark},
           {"scheduler", Text(Name(view.service.scheduler))},
           {"scheduler_flags", std::move(flags)},
+          {"persistent_s", view.service.persistent_s},
+          {"persistent_mask", PersistMaskText(view.service)},
+          {"one_packet", view.service.one_packet},
           {"counters", ToJson(view.counters)},
           {"rates", ToJson(view.rates)},
           {"dests", std::move(dests)}};
@@ -93,8 +101,19 @@ Json EndpointJson(const IpAddr& addr, uint16_t port) {
   return {{"address", addr.ToString()}, {"port", port}};
 }
 
+// Only templates of services by mark are of no protocol; as a virtual address
+// they have the mark, 0.0.0.5 or 0:5::.
+uint32_t MarkOf(const ConnView& conn) {
+  if (conn.protocol != Protocol::kIp) return 0;
+  if (conn.vaddr.is_v4()) return conn.vaddr.v4_host_order();
+  const uint8_t* bytes = conn.vaddr.raw().byte;
+  return IpAddr::FromV4Bytes(bytes).v4_host_order();
+}
+
 Json ToJson(const ConnView& conn) {
   return {{"protocol", Text(Name(conn.protocol))},
+          {"template", conn.cport == 0},
+          {"fwmark", MarkOf(conn)},
           {"state", Text(conn.state)},
           {"expires_in_s", conn.expires_in_s},
           {"client", EndpointJson(conn.caddr, conn.cport)},
