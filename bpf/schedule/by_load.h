@@ -155,7 +155,8 @@ __noinline __u32 xlvs_pick_any_by_load(__u32 first_chunk, __u32 count,
 }
 
 static __always_inline bool xlvs_is_by_load(enum xlvs_scheduler scheduler) {
-  return scheduler >= XLVS_SCHED_lc && scheduler <= XLVS_SCHED_ovf;
+  const struct xlvs_load_rule* rule = xlvs_load_rule_of(scheduler);
+  return rule->per_active || rule->fixed;
 }
 
 #endif

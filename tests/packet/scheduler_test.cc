@@ -487,6 +487,45 @@ TEST(Thresholds, AreMetExactly) {
   }
 }
 
+// Wherever in its cycle it was, also before the first.
+TEST(Thresholds, LeaveWrrWhereTheModelIsAfterARefusal) {
+  Bench bench;
+  for (int before = 0; before < 9; ++before) {
+    bench.Reset();
+    bench.SetNow(1'000'000);
+    const ServiceKey service =
+        bench.AddService(kService1, Protocol::kTcp, Scheduler::kWrr);
+    SchedulerModel model(Scheduler::kWrr);
+    std::vector<uint32_t> ids;
+    for (const uint32_t weight : {6, 2, 4}) {
+      model.Add(static_cast<int>(ids.size()), weight);
+      ids.push_back(bench.AddDest(service, DestOf(ids.size()), kHop1, weight));
+    }
+    bench.pools[bench.dests[ids[0]].service].limited = 1;
+    uint16_t port = 1000;
+    const auto compare = [&] {
+      const auto want = model.Pick();
+      const Outcome outcome =
+          bench.Run(TcpFrame({kClient1.addr, port++}, kService1, kSyn));
+      const bool refused = outcome.step == XLVS_STEP_tx_icmp_port_unreach;
+      EXPECT_EQ(refused ? -1 : outcome.out[33] - 1, want.value_or(-1))
+          << before << " before, the next at port " << port - 1;
+    };
+    for (int i = 0; i < before; ++i) compare();
+    for (int i = 0; i < 3; ++i) {
+      model.SetThresholds(i, 1, 0);
+      model.Count(i, 1, 0);
+      bench.dests[ids[i]].overloaded = 1;
+    }
+    compare();
+    for (int i = 0; i < 3; ++i) {
+      model.Count(i, -1, 0);
+      bench.dests[ids[i]].overloaded = 0;
+    }
+    for (int i = 0; i < 8; ++i) compare();
+  }
+}
+
 // Without a scheduler a service has no usable server.
 TEST(NoScheduler, RefusesClients) {
   Bench bench(Sizes());
@@ -643,6 +682,45 @@ TEST_F(ByCache, ASetThatIsFullGivesUpTheServerThatCameFirst) {
     ASSERT_EQ(Pick(), want) << i;
   }
   EXPECT_EQ(Entry().count, XLVS_LBLC_MEMBERS);
+}
+
+TEST_F(ByCache, TheMostLoadedOfASetGoesEvenIfItWasRemovedAfterTheTimeNotAtIt) {
+  bench.control[0].set.lblcr_expiration = 1;
+  Add(Scheduler::kLblcr, 3, 1);
+  std::string picks;
+  for (int i = 0; i < 5; ++i) picks += static_cast<char>('A' + Pick());
+  EXPECT_EQ(picks, "CCBBA");
+  const auto members = [this] {
+    const xlvs_lblc_entry entry = Entry();
+    std::vector<uint32_t> ids;
+    for (uint32_t i = 0; i < entry.count; ++i)
+      ids.push_back(entry.member[i] & XLVS_CONN_DEST_MASK);
+    return ids;
+  };
+  const std::vector<uint32_t> before = members();
+  ASSERT_EQ(before.size(), 3u);  // A, B, C
+  bench.loads[before[1]].active += 5;
+  bench.DeleteDest(service_, DestOf(1));
+  bench.Advance(4);
+  Pick();
+  bench.Advance(4);
+  Pick();
+  EXPECT_EQ(members(), before) << "a second old";
+  bench.Advance(1);
+  Pick();
+  EXPECT_THAT(members(), testing::ElementsAre(before[0], before[2]));
+}
+
+// Server 1 has too much, server 0 no active connection; but wlc looks at the
+// others too.
+TEST_F(ByCache, AServerThatIsChosenAnewIsNotAMemberTwice) {
+  Add(Scheduler::kLblcr, 2, 2);
+  EXPECT_EQ(Pick(), 1);
+  const uint32_t id = Entry().member[0] & XLVS_CONN_DEST_MASK;
+  for (uint32_t other = 1; other < bench.dests.size(); ++other)
+    if (other != id) bench.loads[other].inactive = 10'000;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Pick(), 1);
+  EXPECT_EQ(Entry().count, 1u);
 }
 
 // Both change the entry, for its servers have too much all the time.
