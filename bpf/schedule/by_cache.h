@@ -119,6 +119,9 @@ struct xlvs_lblc_search {
   __u32 pad0;
   __s64 cost; /* its */
 };
+/* What any member is better than, with a weight of 0. */
+#define XLVS_COST_WORSE_THAN_LEAST 1
+#define XLVS_COST_WORSE_THAN_MOST (-1)
 
 static long xlvs_lblc_weigh(__u32 index, void* context) {
   struct xlvs_lblc_search* search = context;
@@ -136,20 +139,21 @@ static long xlvs_lblc_weigh(__u32 index, void* context) {
     return 0;
   const __s64 cost =
       xlvs_cost(xlvs_load_rule_of(XLVS_SCHED_wlc), xlvs_load_seen(dest));
-  if (search->weight) {
-    const __s64 now = search->cost * weight;
-    const __s64 then = cost * search->weight;
-    if (search->most ? now >= then : now <= then) return 0;
-  }
+  const __s64 best = search->cost * weight;
+  const __s64 this = cost * search->weight;
+  if (search->most ? best >= this : best <= this) return 0;
   search->index = index;
   search->weight = weight;
   search->cost = cost;
   return 0;
 }
 
-/* The member's index, XLVS_LBLC_MEMBERS if there is none. */
-__noinline __u32 xlvs_lblc_best(__u32 count, __u32 most) {
-  struct xlvs_lblc_search search = {.most = most, .index = XLVS_LBLC_MEMBERS};
+/* The member's index, XLVS_LBLC_MEMBERS if there is none. `worst` is one of the
+ * two above, and an argument so that it is unknown here: Linux 6.1 goes through
+ * the loop's body once only, and takes out what then never happens. */
+__noinline __u32 xlvs_lblc_best(__u32 count, __u32 most, __s64 worst) {
+  struct xlvs_lblc_search search = {
+      .most = most, .index = XLVS_LBLC_MEMBERS, .cost = worst};
   if (count > XLVS_LBLC_MEMBERS) count = XLVS_LBLC_MEMBERS;
   bpf_loop(count, xlvs_lblc_weigh, &search, 0);
   return search.index;
@@ -245,14 +249,16 @@ static __always_inline __u32 xlvs_pick_by_cache(const struct xlvs_packet* pkt,
   xlvs_lblc_look(pkt, pool->epoch, expiration_ticks, is_set);
   const __u32 count = view->entry.count;
   if (!count) return 0;
-  const __u32 index = xlvs_lblc_best(count, /*most=*/false);
+  const __u32 index =
+      xlvs_lblc_best(count, /*most=*/false, XLVS_COST_WORSE_THAN_LEAST);
   const __u32 dest =
       index < XLVS_LBLC_MEMBERS
           ? view->entry.member[index % XLVS_LBLC_MEMBERS] & XLVS_CONN_DEST_MASK
           : 0;
   if (is_set && count > 1 &&
       pkt->now_ticks - view->entry.changed_ticks > expiration_ticks) {
-    const __u32 most = xlvs_lblc_best(count, /*most=*/true);
+    const __u32 most =
+        xlvs_lblc_best(count, /*most=*/true, XLVS_COST_WORSE_THAN_MOST);
     if (most < XLVS_LBLC_MEMBERS) xlvs_lblc_remove(most);
   }
   if (!dest || xlvs_is_too_much(dest, xlvs_list_of(pool))) return 0;
