@@ -47,3 +47,16 @@ def reason(case, step, words):
         if re.search(in_case, case) and re.search(in_step, step) and re.search(in_words, words):
             return name
     return None
+
+# The same for what judge.py sees: (words of the comparison).
+JUDGED = [
+]
+
+
+def judged(step, words):
+    """Of a difference in a step of a history."""
+    del step
+    for name, in_words in JUDGED:
+        if re.search(in_words, words):
+            return name
+    return None

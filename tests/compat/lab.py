@@ -115,6 +115,8 @@ class Cable:
 class Lab:
     """`mtu`: of the director's devices, if not 1500."""
 
+    settle_s = 0.02  # how long nothing must come once both marks did
+
     def __init__(self, name, mtu):
         self.name = name
         self.dir, self.ends = f"{name}-dir", {"client": f"{name}-client", "server": f"{name}-server"}
@@ -247,7 +249,7 @@ class Lab:
             self.collect(came, missing, 0.05)
         if missing:
             return None
-        while self.collect(came, missing, 0.02):
+        while self.collect(came, missing, self.settle_s):
             pass
         return [(end, frame) for end in ("client", "server") for frame in came[end]]
 
