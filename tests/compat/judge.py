@@ -139,6 +139,8 @@ class Report:
 
     def add(self, court, name, history, found):
         self.count += 1
+        if self.count % 100 == 0:
+            print(f"{self.count} histories, {self.failed} differ, {time.monotonic() - self.began:.0f} s", flush=True)
         self.meant.update(found.meant)
         self.late += found.late
         if found.unsupported:

@@ -141,6 +141,9 @@ def judge(history, ipvs, xlvs, ours):
         if not_yet(right) and not not_yet(left):
             verdict.unsupported = not_yet(right)
             return verdict
+        if name := known.ends(left, right):
+            verdict.meant[name] += 1
+            return verdict
         step = history["steps"][number] if number < len(history["steps"]) else {"do": "last"}
         drifts.append(left["at_s"] - right["at_s"])
         now = max(left["at_s"], right["at_s"])
