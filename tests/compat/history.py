@@ -97,6 +97,12 @@ class Service:
         there = "{" + self.vip + "}"
         return f"[{there}]:{self.port}" if self.six else f"{there}:{self.port}"
 
+    def ports(self):
+        """To which its packets go."""
+        if self.mark:
+            return [self.port, self.port + 1, self.port + 9]
+        return [self.port] if self.port else [80, 81, 443]
+
     def option(self):
         if self.mark:
             return f"-f {{{self.mark}}}" + " -6" * self.six
@@ -108,6 +114,7 @@ class Draw:
         self.rng = random.Random(seed)
         self.features = features
         self.steps, self.conns, self.services = [], [], []
+        self.service_of = []  # of each connection
 
     def may(self, feature, chance):
         # The draw is made in any case: a feature less leaves the rest as it was.
@@ -140,7 +147,7 @@ class Draw:
             if self.rng.random() < 0.4:
                 masks = ["64", "120", "128"] if service.six else ["255.255.255.0", "255.255.255.240", "255.255.255.255"]
                 words += " -M " + self.rng.choice(masks)
-        if service.proto == "udp" and not service.mark and self.may("ops", 0.4):
+        if service.proto == "udp" and self.may("ops", 0.4):
             words += " -o"
         if service.scheduler in ("sh", "mh") and self.may("flags", 0.6):
             flags = [f"{service.scheduler}-{name}" for name in ("fallback", "port") if self.rng.random() < 0.6]
@@ -178,20 +185,21 @@ class Draw:
             return None
         key = (self.rng.choice(free), six)
         method = self.method(service, six)
-        port = self.rng.choice([service.port, 8080]) if method == "-m" else service.port
+        port = self.rng.choice([service.port, 8080]) if method == "-m" and service.port else service.port
         service.dests[key] = [port, method, weight]
         return self.dest_line("-a", service, key, service.dests[key])
 
     def new_service(self):
         proto = "udp" if self.may("udp", 0.25) else "sctp" if self.may("sctp", 0.1) else "tcp"
         vip = ("W" if self.may("ipv6", 0.35) else "V") + str(self.rng.randrange(3))
-        service = Service(proto, vip, self.rng.choice([80, 443, 8080, 53]), self.scheduler())
+        port = self.rng.choice([80, 443, 8080, 53])
+        if self.may("persist", 0.15):
+            port = 0
+        service = Service(proto, vip, port, self.scheduler())
         if any((s.proto, s.vip, s.port) == (proto, vip, service.port) and s.lives for s in self.services):
             return []
-        if self.may("marks", 0.4):
-            service.mark = f"M{len(self.services) % 4}"
-            if any(s.mark == service.mark for s in self.services):
-                return []
+        if port and len(self.services) < 4 and self.may("marks", 0.4):
+            service.mark = f"M{len(self.services)}"
             self.steps.append({"do": "mark", "mark": service.mark, "proto": proto, "vip": vip,
                                "ports": [service.port, service.port + 9]})
         self.services.append(service)
@@ -325,8 +333,9 @@ class Draw:
 
     def new_conn(self, service, some):
         self.conns.append({
-            "six": service.six, "proto": service.proto, "vip": service.vip, "dport": service.port,
+            "six": service.six, "proto": service.proto, "vip": service.vip, "dport": self.rng.choice(service.ports()),
             "client": self.rng.choice(some), "sport": self.rng.randint(1024, 65535)})
+        self.service_of.append(service)
         return len(self.conns) - 1
 
     @staticmethod
@@ -339,8 +348,7 @@ class Draw:
             return
         rounds = []
         service = rng.choice(self.live() or self.services)
-        mine = [i for i, conn in enumerate(self.conns)
-                if (conn["proto"], conn["vip"], conn["dport"]) == (service.proto, service.vip, service.port)]
+        mine = [conn for conn, its in enumerate(self.service_of) if its is service]
         if mine and rng.random() < 0.4:
             rounds += self.later(service, mine)
         if rng.random() < 0.85:
@@ -375,7 +383,7 @@ class Draw:
     def stray(self, service):
         """What begins no connection, or of a port that nobody serves."""
         conn = self.new_conn(service, list(range(CLIENTS)))
-        if self.rng.random() < 0.5 and not service.mark:
+        if self.rng.random() < 0.5 and not service.mark and service.port:
             self.conns[conn]["dport"] = 9999
         return [self.packet(conn, self.rng.choice({"tcp": ["cA", "cFA", "cR", "cSA", "c"], "udp": ["c"],
                                                    "sctp": ["cDATA", "cABORT"]}[service.proto]))]

@@ -19,6 +19,7 @@ history, and is counted.
 """
 
 import argparse
+import ipaddress
 import json
 import os
 import random
@@ -42,9 +43,9 @@ from side import Player, fill, names, vips  # noqa: E402
 class Court:
     """Both directors. Each play has a number, by which it has its VIPs."""
 
-    def __init__(self, program):
+    def __init__(self, program, second):
         cpus = sorted(os.sched_getaffinity(0))
-        self.players = [Player("ipvs", "/sbin/ipvsadm", cpus[0]), Player("xlvs", program, cpus[-1])]
+        self.players = [Player("ipvs", "/sbin/ipvsadm", cpus[0]), Player(second, program, cpus[-1])]
         for player in self.players:
             player.answer()
         self.plays = 0
@@ -75,8 +76,11 @@ class Court:
 
 def judged(history, number, answers):
     mine = {*vips(V4, number), *(f"[{vip}]" for vip in vips(V6, number))}
-    marks = {f"0.0.0.{words}" for name, words in names(number).items() if name[0] == "M"}
-    found = verdicts.judge(history, *answers, lambda virtual: virtual.rpartition(":")[0] in mine | marks)
+    for name, mark in names(number).items():
+        if name[0] == "M":  # which the template of a connection has for a virtual address
+            address = int(mark).to_bytes(4, "big")
+            mine |= {str(ipaddress.ip_address(address)), f"[{ipaddress.ip_address(address + bytes(12))}]"}
+    found = verdicts.judge(history, *answers, lambda virtual: virtual.rpartition(":")[0] in mine)
     found.number, found.answers = number, answers
     return found
 
@@ -209,7 +213,7 @@ def chosen_histories(arguments):
 
 
 def judge_all(arguments):
-    court = Court(os.environ.get("XLVS", "xlvs"))
+    court = Court(os.environ.get("XLVS", "xlvs"), "ipvs" if arguments.fair else "xlvs")
     report = Report(arguments)
     until = time.monotonic() + arguments.seconds if arguments.seconds else None
     try:
@@ -240,6 +244,7 @@ def main():
     parser.add_argument("--whole", action="store_true", help="do not make failures shorter")
     parser.add_argument("--plays", type=int, default=80, help="of one failure, to make it shorter (80)")
     parser.add_argument("--same", type=int, default=2, help="failures of one kind that are shown whole (2)")
+    parser.add_argument("--fair", action="store_true", help="IPVS in place of xlvs, too: nothing may differ")
     parser.add_argument("--keep", help="write what differs to this file, for play")
     arguments = parser.parse_args()
     if (arguments.what == "play") != (arguments.file is not None):

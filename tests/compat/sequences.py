@@ -50,7 +50,7 @@ def histories(features):
     for scheduler in schedulers:
         for pattern, weights in PATTERNS.items():
             for name, talk in TALKS.items():
-                for six in (False, True):
-                    change = name == "held open" or len(weights) > 4
+                for six in (False, True)[: 1 + (weights == PATTERNS["5,3,1,0,2"])]:
+                    change = name != "closed at once" and len(weights) > 4
                     yield (f"{scheduler} {pattern} {name} IPv{6 if six else 4}",
                            history(scheduler, weights, talk, six, change))

@@ -182,7 +182,13 @@ class Side:
     def do_lines(self, step):
         """Commands by a restore, then what there is now."""
         text = fill("\n".join(step["lines"]), self.words) + "\n"
-        return self.said(self.ipvsadm(["-R"], text + self.ask))
+        if "expire_nodest_conn" not in self.set_keys:
+            return self.said(self.ipvsadm(["-R"], text + self.ask))
+        # Connections of what is gone end a moment later.
+        code, out, err = self.ipvsadm(["-R"], text)
+        time.sleep(0.1)
+        _, asked, also = self.ipvsadm(["-R"], self.ask)
+        return self.said((code, out + asked, err + also))
 
     def do_argv(self, step):
         words = [fill(word, self.words) for word in step["words"]]
@@ -191,7 +197,21 @@ class Side:
 
     def do_sysctl(self, step):
         self.set_keys.append(step["key"])
-        return self.said(self.sysctl(step["key"], step["value"]))
+        answer = self.said(self.sysctl(step["key"], step["value"]))
+        if step["key"] == "drop_packet" and not answer["code"]:
+            self.until_a_drop()
+        return answer
+
+    def until_a_drop(self):
+        """Which packet is the next that is dropped depends on all before it: now
+        it is as many on as am_droprate says."""
+        vip, port = "10.1.254.1", self.plays % 60000 + 1000
+        self.ipvsadm(["-R"], f"-A -u {vip}:9 -s rr\n-a -u {vip}:9 -r {server(V4, 0)}:9 -g\n")
+        for number in range(20):
+            sent = frames.frame((MAC["eth0"], MAC["client"]), client(V4, number), vip, "udp", port, 9)
+            if not self.lab.exchange([("client", sent)]):
+                break
+        self.ipvsadm(["-D", "-u", f"{vip}:9"])
 
     def do_mark(self, step):
         return self.said(self.mark(self.words[step["mark"]], step["proto"], self.words[step["vip"]], step["ports"]))
@@ -230,11 +250,12 @@ class Side:
             until = time.monotonic() + 1
             while self.conns_left() and time.monotonic() < until:
                 time.sleep(0.01)
-            for key in ["expire_nodest_conn", *self.set_keys]:
-                self.sysctl(key, self.default(key))
+            self.set_keys.append("expire_nodest_conn")
             if self.marked:
                 run("tc", "qdisc", "del", "dev", "eth0", "clsact")
                 self.marked = False
+        for key in self.set_keys:
+            self.sysctl(key, self.default(key))
         return self.said((code, out, err))
 
     @staticmethod
