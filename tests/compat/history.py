@@ -7,6 +7,7 @@ down, and steps can be left out of it.
     {"do": "argv", "words": [..]}          a command by its words
     {"do": "packets", "rounds": [[[end, conn, flags, bytes], ..], ..]}
                                            a round at once, one after the other
+    {"do": "again"}                        what is saved, cleared and restored
     {"do": "stats"} {"do": "wait"} {"do": "sysctl"} {"do": "mark"}
 
 Connections are numbers of history["conns"]. Nothing here knows what a director
@@ -50,6 +51,9 @@ DEFAULT = "ipv6 udp sctp tunnels mixed flags wrong set stats expiry".split()
 
 SYSCTLS = [("expire_nodest_conn", [1]), ("expire_quiescent_template", [1]), ("conn_reuse_mode", [0, 2, 3]),
            ("sloppy_tcp", [1]), ("drop_packet", [3]), ("secure_tcp", [3])]
+
+LISTS = ["-Ln", "-ln", "-Lnc", "-Sn", "-S -n", "-L -n --sort", "-L -n --thresholds", "-L -n --persistent-conn",
+         "--list --numeric --tun-info", "-L -n -c --persistent-conn", "-L --timeout"]
 
 # What a client and its server say, one round a word: c or s, and the flags.
 TCP_TALKS = {
@@ -308,6 +312,15 @@ class Draw:
         output are seen."""
         if self.may("wrong", 0.5):
             self.steps.append({"do": "argv", "words": wrong.words(self.rng.choice(wrong.WRONG))})
+            return
+        kind = self.rng.random()
+        if kind < 0.15:
+            self.steps.append({"do": "again"})
+            return
+        if kind < 0.4:
+            self.steps.append({"do": "argv", "words": self.rng.choice(LISTS).split()})
+            if self.live() and self.steps[-1]["words"][-1] == "--tun-info":
+                self.steps[-1]["words"] += self.rng.choice(self.live()).option().split()
             return
         for line in self.command():
             self.steps.append({"do": "argv", "words": line.split()})

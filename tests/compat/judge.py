@@ -19,7 +19,6 @@ history, and is counted.
 """
 
 import argparse
-import ipaddress
 import json
 import os
 import random
@@ -36,8 +35,10 @@ import lines  # noqa: E402
 import sequences  # noqa: E402
 import shrink  # noqa: E402
 import verdict as verdicts  # noqa: E402
-from lab import V4, V6  # noqa: E402
-from side import Player, fill, names, vips  # noqa: E402
+from side import Player, fill, names, virtuals  # noqa: E402
+
+
+SHRINK_S = 60  # at most, to make one failure shorter
 
 
 class Court:
@@ -50,24 +51,22 @@ class Court:
             player.answer()
         self.plays = 0
         self.seconds = Counter()
-
-    def begin(self, history):
-        for player in self.players:
-            player.ask("play", self.plays, history)
-        self.plays += 1
-        return self.plays - 1
-
-    def answers(self):
-        seen = []
-        for player in self.players:
-            answers, seconds = player.answer()
-            self.seconds[player.which] += seconds
-            seen.append(answers)
-        return seen
+        # The kernel has one table of connections for all: a list of some is not
+        # right while others come and go.
+        self.one_at_a_time = second == "ipvs"
 
     def play(self, history):
-        number = self.begin(history)
-        return judged(history, number, self.answers())
+        seen = {}
+        for player in self.players:
+            player.ask("play", self.plays, history)
+            if self.one_at_a_time:
+                seen[player] = player.answer()
+        for player in self.players:
+            if not self.one_at_a_time:
+                seen[player] = player.answer()
+            self.seconds[player.which] += seen[player][1]
+        self.plays += 1
+        return judged(history, self.plays - 1, [seen[player][0] for player in self.players])
 
     def end(self):
         for player in self.players:
@@ -75,11 +74,7 @@ class Court:
 
 
 def judged(history, number, answers):
-    mine = {*vips(V4, number), *(f"[{vip}]" for vip in vips(V6, number))}
-    for name, mark in names(number).items():
-        if name[0] == "M":  # which the template of a connection has for a virtual address
-            address = int(mark).to_bytes(4, "big")
-            mine |= {str(ipaddress.ip_address(address)), f"[{ipaddress.ip_address(address + bytes(12))}]"}
+    mine = virtuals(number)
     found = verdicts.judge(history, *answers, lambda virtual: virtual.rpartition(":")[0] in mine)
     found.number, found.answers = number, answers
     return found
@@ -161,7 +156,7 @@ class Report:
             with open(self.arguments.keep, "a", encoding="utf-8") as file:
                 print(json.dumps({"name": name, "history": history}), file=file)
         if not self.arguments.whole:
-            history, found = shrink.shrunk(court, history, found, self.arguments.plays)
+            history, found = shrink.shrunk(court, history, found, self.arguments.plays, SHRINK_S)
         explain(name, history, found)
 
     def end(self, court):
@@ -221,7 +216,7 @@ def judge_all(arguments):
             if arguments.only not in name:
                 continue
             if until is not None and time.monotonic() > until:
-                print(f"\nafter {arguments.seconds} s the rest is left out")
+                print(f"\nafter {arguments.seconds:.0f} s the rest is left out")
                 break
             report.add(court, name, history, court.play(history))
     finally:

@@ -5,6 +5,7 @@ then rounds of packets."""
 
 import copy
 import re
+import time
 
 
 def kind(found):
@@ -55,8 +56,10 @@ def without_rounds(history):
                 yield lambda h, at=at, number=number: h["steps"][at]["rounds"].__delitem__(number)
 
 
-def shrunk(court, history, found, plays):
-    """The shortest that was found within so many plays, and what it says."""
+def shrunk(court, history, found, plays, seconds):
+    """The shortest that was found within so many plays and seconds, and what it
+    says."""
+    until = time.monotonic() + seconds
     wanted = kind(found)
     best, best_found = copy.deepcopy(history), found
     del best["steps"][found.failures[0][0] + 1 :]
@@ -65,7 +68,8 @@ def shrunk(court, history, found, plays):
         while again and plays > 0:
             again = False
             for leave_out in ways(best):
-                if plays <= 0:
+                if plays <= 0 or time.monotonic() > until:
+                    plays = 0
                     break
                 shorter = copy.deepcopy(best)
                 try:

@@ -8,6 +8,7 @@ A history is played with its own VIPs, so that what earlier ones left in the
 tables is not met again: {V0} .. {V3} in its words are the run's IPv4 VIPs, {W0}
 .. {W3} its IPv6 ones."""
 
+import ipaddress
 import multiprocessing
 import os
 import re
@@ -23,7 +24,8 @@ CLIENTS = 64
 SERVERS = 8
 RUN_VIPS = 4  # of each family
 IPVS_SYSCTL = "/proc/sys/net/ipv4/vs/"
-RUNS_AN_ATTACHMENT = 60  # then xlvs starts afresh: nothing else removes old connections
+PLAYS_AN_ATTACHMENT = 40  # then xlvs starts afresh, if nothing else removes old connections
+CONN_ROW = re.compile(r"\w+ +\d+:\d\d ")
 
 # What is asked after each step, and once at the end. A restore reads commands
 # that list, too: so a step costs one process.
@@ -62,6 +64,17 @@ def names(play):
     return words | {f"M{i}": str(play * RUN_VIPS + i + 1) for i in range(RUN_VIPS)}
 
 
+def virtuals(play):
+    """Virtual addresses of the connections of a play, and of their templates, as
+    they are listed."""
+    result = {*vips(V4, play), *(f"[{vip}]" for vip in vips(V6, play))}
+    for name, mark in names(play).items():
+        if name[0] == "M":
+            address = int(mark).to_bytes(4, "big")
+            result |= {str(ipaddress.ip_address(address)), f"[{ipaddress.ip_address(address + bytes(12))}]"}
+    return result
+
+
 def fill(text, words):
     return re.sub(r"\{([VWM]\d)\}", lambda match: words[match[1]], text)
 
@@ -92,8 +105,10 @@ class Side:
         self.batch = subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True)
         self.plays = 0
         self.marked = False
+        self.flushes = True  # whether -C can end connections
         if which == "xlvs":
             self.attach()
+            self.flushes = self.sysctl("expire_nodest_conn", 0)[0] == 0
         else:
             self.ipvsadm(["-L"])  # loads the module
             for name in "rr wrr lc wlc sed nq fo ovf sh dh mh lblc lblcr twos".split():
@@ -128,12 +143,14 @@ class Side:
     def xlvs(self, *words):
         done = subprocess.run([self.program, *words], env=self.environment, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, check=False)
+        if done.stderr.startswith("Try `"):  # it does not know the word
+            return done.returncode, "", f"xlvs {words[0]} is not supported yet\n"
         return done.returncode, done.stdout, done.stderr
 
     def attach(self):
         self.xlvs("detach", "--purge")
         code, out, err = self.xlvs("attach", "--conns", "65536", "eth0", "eth1")
-        if code:
+        if code or "native" not in out:
             raise RuntimeError(f"xlvs attach: {out}{err}")
 
     def sysctl(self, key, value):
@@ -165,6 +182,8 @@ class Side:
     def play(self, number, history):
         """What was seen after each step."""
         self.words = names(number)
+        ends = [re.escape(virtual) for virtual in virtuals(number)]
+        self.mine = re.compile(rf" ({'|'.join(ends)}):\d")
         self.ask = fill("\n".join(ASK), self.words) + "\n"
         self.history, self.masqueraded, self.set_keys = history, {}, []
         self.batch.stdin.write("".join(f"addr add {vip}/128 dev lo nodad\n" for vip in vips(V6, number)))
@@ -175,7 +194,7 @@ class Side:
             seen.append(getattr(self, "do_" + step["do"])(step))
         seen.append(self.last())
         self.plays += 1
-        if self.which == "xlvs" and self.plays % RUNS_AN_ATTACHMENT == 0:
+        if not self.flushes and self.plays % PLAYS_AN_ATTACHMENT == 0:
             self.attach()
         return seen, time.monotonic() - self.began
 
@@ -194,6 +213,13 @@ class Side:
         words = [fill(word, self.words) for word in step["words"]]
         text = fill(step.get("input", ""), self.words)
         return self.said(self.ipvsadm(words, text, step.get("name", "ipvsadm")))
+
+    def do_again(self, _):
+        """What -S writes restores all that it says, under live connections."""
+        saved = self.ipvsadm(["-S", "-n"])
+        restored = self.ipvsadm([], saved[1], "ipvsadm-restore")
+        _, asked, err = self.ipvsadm(["-R"], self.ask)
+        return self.said((saved[0] or restored[0], saved[1] + restored[1] + asked, saved[2] + restored[2] + err))
 
     def do_sysctl(self, step):
         self.set_keys.append(step["key"])
@@ -240,9 +266,10 @@ class Side:
 
     def last(self):
         """All there is to ask; and then nothing is left."""
-        if self.which == "ipvs":
+        if self.flushes:
             # Without this, connections and removed real servers would stay.
             self.sysctl("expire_nodest_conn", 1)
+            self.set_keys.append("expire_nodest_conn")
         code, out, err = self.ipvsadm(["-R"], fill("\n".join(ASK_ALL + CLEAN), self.words) + "\n")
         if code:
             self.ipvsadm(["-R"], "\n".join(CLEAN) + "\n")
@@ -250,7 +277,6 @@ class Side:
             until = time.monotonic() + 1
             while self.conns_left() and time.monotonic() < until:
                 time.sleep(0.01)
-            self.set_keys.append("expire_nodest_conn")
             if self.marked:
                 run("tc", "qdisc", "del", "dev", "eth0", "clsact")
                 self.marked = False
@@ -268,7 +294,11 @@ class Side:
             return sum(1 for _ in file) > 1
 
     def said(self, answer):
-        return {"code": answer[0], "out": answer[1], "err": answer[2], "at_s": time.monotonic() - self.began}
+        """Without connections of earlier plays."""
+        code, out, err = answer
+        if not self.flushes:
+            out = "".join(line for line in out.splitlines(True) if not CONN_ROW.match(line) or self.mine.search(line))
+        return {"code": code, "out": out, "err": err, "at_s": time.monotonic() - self.began}
 
     # --- packets --------------------------------------------------------------
 

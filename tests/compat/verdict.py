@@ -74,6 +74,16 @@ def text_differences(what, left, right):
     return said
 
 
+def about_to_end(left, right, tolerance_s):
+    """Whether one director lists a connection no more that is in its last
+    seconds with the other. Then counts differ, too, for nothing."""
+    for key in left.keys() | right.keys():
+        a, b = left.get(key, []), right.get(key, [])
+        if len(a) != len(b) and min(a + b) <= tolerance_s + 1:
+            return True
+    return False
+
+
 def conn_differences(left, right, tolerance_s):
     said = []
     for key in sorted(left.keys() | right.keys()):
@@ -124,6 +134,31 @@ def differences(left, right, ours, notes, tolerance_s=EXPIRE_TOLERANCE_S):
     return said
 
 
+# By degrees of freedom: what two samples of one distribution exceed once in
+# 10,000 times.
+CHI_SQUARE = [0, 15.1, 18.4, 21.1, 23.5, 25.7, 27.9, 29.9]
+
+
+def chance_differences(left, right):
+    """Whether the servers of two samples could be drawn in the same way."""
+    counts = [Counter(data[:6].hex(":") for packets in answer["rounds"] for end, data in packets if end == "server")
+              for answer in (left, right)]
+    servers = sorted(counts[0] | counts[1])
+    totals = [sum(count.values()) for count in counts]
+    if not all(totals) or len(servers) > len(CHI_SQUARE):
+        return [] if totals[0] == totals[1] else [f"packets to servers: IPVS {totals[0]}, xlvs {totals[1]}"]
+    distance = 0.0
+    for server in servers:
+        both = counts[0][server] + counts[1][server]
+        for count, total in zip(counts, totals):
+            expected = both * total / sum(totals)
+            distance += (count[server] - expected) ** 2 / expected
+    if distance <= CHI_SQUARE[len(servers) - 1]:
+        return []
+    said = [", ".join(f"{server[-2:]} {count[server]}" for server in servers) for count in counts]
+    return [f"how often each server: IPVS {said[0]}, xlvs {said[1]}"]
+
+
 class Verdict:
     """Of one play: `failures` are [(step, difference)], the first step that has
     one only, since what follows from it would be told again and again."""
@@ -151,7 +186,14 @@ def judge(history, ipvs, xlvs, ours):
         if step["do"] in ("packets", "lines") and begun is not None and now - begun > LATE_S and not history.get("slow"):
             verdict.late = True
             return verdict
+        if history.get("by_chance") and step["do"] in ("packets", "last"):
+            said = chance_differences(left, right) if step["do"] == "packets" else []
+            verdict.failures += [(number, words) for words in said]
+            continue
         tolerance_s = EXPIRE_TOLERANCE_S + max(drifts) - min(drifts)
+        if about_to_end(listing(left["out"], ours)[1], listing(right["out"], ours)[1], tolerance_s):
+            verdict.late = True
+            return verdict
         for words in differences(left, right, ours, verdict.notes, tolerance_s):
             name = known.judged(step, words)
             if name:
