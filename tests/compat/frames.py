@@ -32,7 +32,8 @@ def payload(size):
 
 
 def l4(proto, sport, dport, flags, size, pseudo):
-    """A segment. `flags`: letters for TCP, the name of a chunk for SCTP."""
+    """A segment. `flags`: letters for TCP, the name of a chunk for SCTP, 0 for UDP
+    without a checksum."""
     if proto == "tcp":
         bits = sum(FLAGS[letter] for letter in flags)
         segment = struct.pack("!HHIIBBHHH", sport, dport, 1000, 2000 * ("A" in flags), 0x50, bits, 8192, 0, 0)
@@ -40,7 +41,7 @@ def l4(proto, sport, dport, flags, size, pseudo):
     if proto == "udp":
         size = size or 10
         segment = struct.pack("!HHHH", sport, dport, 8 + size, 0) + payload(size)
-        return checksum(pseudo(len(segment)), segment, 6)
+        return segment if flags == "0" else checksum(pseudo(len(segment)), segment, 6)
     body = struct.pack("!IIHHI", 7, 9000, 1, 1, 1) if flags.startswith("INIT") else payload(12)
     chunk = struct.pack("!BBH", CHUNKS[flags], 3 * (flags == "DATA"), 4 + len(body)) + body
     whole = struct.pack("!HHII", sport, dport, 7 * (flags != "INIT"), 0) + chunk
@@ -56,7 +57,8 @@ def frame(macs, src, dst, proto, sport, dport, flags="S", size=0):
     def pseudo(length):
         return source + destination + (struct.pack("!II", length, number) if six else struct.pack("!HH", number, length))
 
-    segment = l4(proto, sport, dport, flags, size, pseudo)
+    # IPv6 has no UDP without a checksum.
+    segment = l4(proto, sport, dport, "" if six and flags == "0" else flags, size, pseudo)
     ethernet = mac(macs[0]) + mac(macs[1])
     if six:
         header = struct.pack("!IHBB", 0x60000000, len(segment), number, 64) + source + destination

@@ -69,7 +69,8 @@ TCP_TALKS = {
     "SYN and FIN": ["cS", "cFA"],
     "one-sided": ["cS", "cA", "cFA"],
 }
-UDP_TALKS = {"question": ["c"], "answer": ["c", "s"], "many": ["c", "c", "s", "c", "s"]}
+UDP_TALKS = {"question": ["c"], "answer": ["c", "s"], "many": ["c", "c", "s", "c", "s"],
+             "no checksum": ["c0", "s0"]}
 SCTP_TALKS = {
     "INIT": ["cINIT"],
     "open": ["cINIT", "sINIT_ACK", "cCOOKIE_ECHO", "sCOOKIE_ACK", "cDATA", "sSACK"],
@@ -79,7 +80,7 @@ SCTP_TALKS = {
 }
 TALKS = {"tcp": TCP_TALKS, "udp": UDP_TALKS, "sctp": SCTP_TALKS}
 TCP_LATER = ["cA", "cPA", "cFA", "cR", "cS", "sA", "sPA", "sFA", "sR", "sSA", "cSA", "c", "cSF", "cRA"]
-LATER = {"tcp": TCP_LATER, "udp": ["c", "s"],
+LATER = {"tcp": TCP_LATER, "udp": ["c", "s", "c0", "s0"],
          "sctp": ["cDATA", "sDATA", "cSHUTDOWN", "sSHUTDOWN", "cABORT", "sABORT", "cINIT", "cHEARTBEAT", "cERROR"]}
 
 

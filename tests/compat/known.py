@@ -48,6 +48,7 @@ def reason(case, step, words):
             return name
     return None
 
+
 # What judge.py need not judge: answers after which two directors have different
 # services. Of IPVS a name, exit code and stderr; of xlvs the same.
 ENDS = [

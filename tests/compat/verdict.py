@@ -77,14 +77,15 @@ def text_differences(what, left, right):
 def about_to_end(left, right, tolerance_s):
     """Whether one director lists a connection no more that is in its last
     seconds with the other. Then counts differ, too, for nothing."""
-    for key in left.keys() | right.keys():
-        a, b = left.get(key, []), right.get(key, [])
-        if len(a) != len(b) and min(a + b) <= tolerance_s + 1:
-            return True
-    return False
+    def by_flow(conns):
+        return {(key[0], *key[2:]): min(seconds) for key, seconds in conns.items()}
+
+    left, right = by_flow(left), by_flow(right)
+    return any((left | right)[flow] <= tolerance_s + 1 for flow in left.keys() ^ right.keys())
 
 
 def conn_differences(left, right, tolerance_s):
+    """Of connections as listing() has them."""
     said = []
     for key in sorted(left.keys() | right.keys()):
         a, b = sorted(left.get(key, [])), sorted(right.get(key, []))
