@@ -122,7 +122,7 @@ def explain(name, history, found):
             print(f"      {line}")
         for number, frames in enumerate(answer.get("rounds", []), 1):
             for end, data in frames:
-                print(f"      packets {number}, {end} gets {decode.to_text(decode.layers(data)[1:]) if data else '-'}")
+                print(f"      packets {number}, {end} gets {decode.to_text(decode.layers(data)) if data else '-'}")
     sys.stdout.flush()
 
 

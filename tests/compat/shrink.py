@@ -11,7 +11,7 @@ import time
 def kind(found):
     """A failure without the numbers of its history."""
     words = re.sub(r"\[?[0-9a-f:]*:[0-9a-f:]+\]?|0x[0-9a-f]+|[0-9a-f]*\d[0-9a-f.:]*", "#", found.failures[0][1])
-    return re.sub(r"'(#| )*'", "'#'", re.sub(r"(# ?)+", "# ", words))
+    return re.sub(r"(# ?)+", "# ", re.sub(r" +('?)", r" \1", words)).replace(" '", "'")
 
 
 def without_steps(history):
