@@ -196,7 +196,7 @@ void Bench::Reset() {
   for (const char* pin :
        {"pools", "slots", "dests", "counters", "loads", "rates", "conns",
         "heads", "locals", "filter", "nexthops", "vlans", "clock", "steps",
-         "icmp", "marks", "vaddrs", "flood", "lblc"})
+        "icmp", "marks", "vaddrs", "flood", "lblc"})
     Blank(instance_, pin);
   for (const char* pin : {"services", "devices", "fragments", "links", "wide"})
     BlankHash(instance_, pin);
