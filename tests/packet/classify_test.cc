@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every way a packet can end (maps/step.h), and what it looks like then.
+#include <bpf/bpf.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
 
@@ -8,6 +10,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "maps/mark.h"
 #include "tests/packet/fixture.h"
 #include "tests/packet/packet_case.h"
 
@@ -847,6 +850,164 @@ TEST_F(Classify, DropsWhatMasqWouldSendToALoopbackAddress) {
   bench.AddDest(bench.AddService(kService1), loopback, kHop1, 1,
                 {Method::kRoute, {}});
   ExpectUntouched(bench, Syn(), XLVS_STEP_pass_local);
+}
+
+// ---- services by mark, defences
+
+ServiceKey MarkedService(Bench& bench, uint32_t fwmark) {
+  Must(bench.config().AddMark(
+      {.fwmark = fwmark, .network = ToIpAddr(kService1.addr)}));
+  const ServiceKey key = {.vaddr = ToIpAddr(V4(0, 0, 0, 0)),
+                          .vport = 0,
+                          .protocol = Protocol::kIp,
+                          .fwmark = fwmark};
+  Must(bench.config().AddService({.key = key, .scheduler = Scheduler::kRr}));
+  return key;
+}
+
+TEST_F(Classify, AMarkBringsAPacketToItsServiceAndTheReplyBack) {
+  bench.AddDest(MarkedService(bench, 7), kDest1);
+  ExpectRun(bench, Syn(), XLVS_STEP_tx_client_to_dest,
+            Via(To(Syn(), kDest1), kHop1));
+  const Frame ack = TcpFrame(kClient1, kService1, kAck);
+  ExpectRun(bench, ack, XLVS_STEP_tx_client_to_dest,
+            Via(To(ack, kDest1), kHop1));
+  const Frame reply = TcpFrame(kDest1, kClient1, kSyn | kAck);
+  ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(reply, kService1)));
+}
+
+TEST_F(Classify, WithCacheBypassWhatNoServerTakesGoesOn) {
+  MarkedService(bench, 7);
+  ExpectAnswered(bench, Syn(), XLVS_STEP_tx_icmp_port_unreach,
+                 kPortUnreachable);
+  Must(bench.config().Set("cache_bypass", 1));
+  ExpectUntouched(bench, Syn(), XLVS_STEP_pass_cache_bypass);
+}
+
+// No connection of a service by mark finds room for its virtual address.
+void FillVaddrs(const Bench& bench) {
+  const UniqueFd vaddrs = Must(bench.instance().OpenPin("vaddrs"));
+  xlvs_vaddr_bucket full = {};
+  for (xlvs_vaddr& entry : full.entry) entry.refs = 1;
+  for (uint32_t i = 0; i < XLVS_VADDR_BUCKETS; ++i)
+    ASSERT_EQ(bpf_map_update_elem(vaddrs.get(), &i, &full, 0), 0);
+}
+
+TEST_F(Classify, RefusesAConnectionWhoseVirtualAddressFindsNoRoom) {
+  bench.AddDest(MarkedService(bench, 7), kDest1);
+  FillVaddrs(bench);
+  ExpectUntouched(bench, Syn(), XLVS_STEP_drop_vaddrs_full);
+  EXPECT_EQ(bench.Records().size(), 0u);
+}
+
+TEST_F(Classify, DropsOneOfThreeFirstPacketsInDefence) {
+  OneService(bench);
+  bench.clock[0].drop_rate = 3;
+  for (const bool dropped : {true, false, false, true, false, false}) {
+    Endpoint client = kClient1;
+    client.port += bench.Steps().rx;
+    EXPECT_EQ(bench.Run(TcpFrame(client, kService1, kSyn)).step,
+              dropped ? XLVS_STEP_drop_defence : XLVS_STEP_tx_client_to_dest);
+  }
+}
+
+TEST_F(Classify, TheOldestEmbryonicConnectionGivesWayAtTheBound) {
+  OneService(bench);
+  bench.control[0].set.service_embryonic_max = 0;
+  ExpectUntouched(bench, Syn(), XLVS_STEP_drop_embryonic);
+  bench.control[0].set.service_embryonic_max = 1;
+  Endpoint other = kClient1;
+  EXPECT_EQ(bench.Run(Syn()).step, XLVS_STEP_tx_client_to_dest);
+  // In the same bucket sooner or later: the table has few.
+  xlvs_step step = XLVS_STEP_drop_embryonic;
+  for (int i = 1; i < 1000 && step == XLVS_STEP_drop_embryonic; ++i) {
+    other.port = kClient1.port + i;
+    step = bench.Run(TcpFrame(other, kService1, kSyn)).step;
+  }
+  EXPECT_EQ(step, XLVS_STEP_tx_client_to_dest);
+  EXPECT_EQ(bench.Records().size(), 1u);
+  EXPECT_EQ(bench.Find(kClient1, kService1, Protocol::kTcp), nullptr);
+}
+
+// ---- persistence
+
+TEST_F(Classify, APersistentClientStaysAtItsServer) {
+  const ServiceKey key = {.vaddr = ToIpAddr(kService1.addr),
+                          .vport = kService1.port,
+                          .protocol = Protocol::kTcp};
+  Must(bench.config().AddService({.key = key,
+                                  .scheduler = Scheduler::kRr,
+                                  .persistent_s = 50,
+                                  .persist_mask = 0xffffff00}));
+  const uint32_t dest1 = bench.AddDest(key, kDest1);
+  const uint32_t dest2 = bench.AddDest(key, kDest2, kHop2);
+  // The one added last has the first turn; the neighbour is of the same /24.
+  Endpoint client = kClient1;
+  for (int i = 0; i < 4; ++i, ++client.port)
+    bench.Run(TcpFrame(client, kService1, kSyn));
+  bench.Run(TcpFrame(kClient2, kService1, kSyn));
+  EXPECT_EQ(bench.Counts(dest2), "5/0");
+  EXPECT_EQ(bench.Counts(dest1), "0/0");
+  // Listed newest first.
+  EXPECT_EQ(Must(bench.config().FindService(key)).dests[0].persistent_conns, 1);
+  EXPECT_EQ(bench.CountersOf(dest2).conns, 5u);
+  std::vector<std::string> templates;
+  for (const ConnView& view : Must(bench.config().Conns()))
+    if (view.cport == 0)
+      templates.push_back(absl::StrCat(view.state, " ", view.caddr.ToString(),
+                                       " ", view.vport, " ", view.dport));
+  EXPECT_THAT(templates, testing::ElementsAre("NONE 203.0.113.0 80 8080"));
+  // Weight 0 does not send it away, unless the settings say so.
+  bench.EditWeight(key, kDest2, 0);
+  bench.Run(TcpFrame({kClient1.addr, 50001}, kService1, kSyn));
+  EXPECT_EQ(bench.Counts(dest2), "6/0");
+  Must(bench.config().Set("expire_quiescent_template", 1));
+  bench.Run(TcpFrame({kClient1.addr, 50002}, kService1, kSyn));
+  EXPECT_EQ(bench.Counts(dest1), "1/0");
+}
+
+TEST_F(Classify, EachDatagramIsScheduledForItselfWithOnePacket) {
+  const ServiceKey key = {.vaddr = ToIpAddr(kService1.addr),
+                          .vport = kService1.port,
+                          .protocol = Protocol::kUdp};
+  Must(bench.config().AddService(
+      {.key = key, .scheduler = Scheduler::kRr, .one_packet = true}));
+  bench.AddDest(key, kDest1);
+  bench.AddDest(key, kDest2, kHop2);
+  const Frame datagram = UdpFrame(kClient1, kService1, 9);
+  for (int i = 0; i < 2; ++i) {
+    ExpectRun(bench, datagram, XLVS_STEP_tx_client_to_dest,
+              Via(To(datagram, kDest2), kHop2));
+    ExpectRun(bench, datagram, XLVS_STEP_tx_client_to_dest,
+              Via(To(datagram, kDest1), kHop1));
+  }
+  EXPECT_EQ(bench.Records().size(), 0u);
+}
+
+TEST_F(Classify, AServerThatIsGoneIsLeftAtOnceIfTheSettingsSaySo) {
+  const ServiceKey key = bench.AddService(kService1, Protocol::kUdp);
+  bench.AddDest(key, kDest1);
+  const Frame datagram = UdpFrame(kClient1, kService1, 9);
+  EXPECT_EQ(bench.Run(datagram).step, XLVS_STEP_tx_client_to_dest);
+  bench.AddDest(key, kDest2, kHop2);
+  bench.DeleteDest(key, kDest1);
+  ExpectUntouched(bench, datagram, XLVS_STEP_drop_dest_removed);
+  Must(bench.config().Set("expire_nodest_conn", 1));
+  ExpectRun(bench, datagram, XLVS_STEP_tx_client_to_dest,
+            Via(To(datagram, kDest2), kHop2));
+  EXPECT_EQ(bench.Records().size(), 1u);
+}
+
+TEST_F(Classify, SloppyTcpBeginsAConnectionInItsMiddle) {
+  OneService(bench);
+  const Frame ack = TcpFrame(kClient1, kService1, kAck);
+  ExpectUntouched(bench, ack, XLVS_STEP_pass_no_conn);
+  Must(bench.config().Set("sloppy_tcp", 1));
+  ExpectUntouched(bench, TcpFrame(kClient1, kService1, kRst),
+                  XLVS_STEP_pass_no_conn);
+  ExpectRun(bench, ack, XLVS_STEP_tx_client_to_dest,
+            Via(To(ack, kDest1), kHop1));
 }
 
 // ---- nothing is forgotten
