@@ -170,10 +170,15 @@ static const __u8
 static __always_inline __u8 xlvs_state_after(const struct xlvs_packet* pkt,
                                              enum xlvs_direction direction,
                                              __u8 state) {
-  if (pkt->l4_proto == IPPROTO_TCP)
-    return xlvs_tcp_next[direction + pkt->secure_tcp % 2 * XLVS_SECURE]
-                        [pkt->event & (XLVS_TCP_EVENTS - 1)]
+  if (pkt->l4_proto == IPPROTO_TCP) {
+    __u32 table = direction + pkt->secure_tcp % 2 * XLVS_SECURE;
+    /* Linux 6.1 does not know how large what was put together by "or" is: the
+     * mask has to stay. */
+    asm volatile("" : "+r"(table));
+    table %= XLVS_DIRECTIONS + XLVS_SECURE;
+    return xlvs_tcp_next[table][pkt->event & (XLVS_TCP_EVENTS - 1)]
                         [state & (XLVS_TCP_STATES - 1)];
+  }
   if (pkt->l4_proto == XLVS_IPPROTO_SCTP)
     return xlvs_sctp_next[direction][pkt->event & (XLVS_SCTP_EVENTS - 1)]
                          [(state - XLVS_CONN_sctp_none) &
