@@ -71,10 +71,9 @@ static __always_inline enum xlvs_step xlvs_dispatch(
   if (!is_request) return step;
   __u32 mtu = 0;
   step = xlvs_to_dest(ctx, pkt, shape, control, &mtu);
-  if (step >= XLVS_STEP_tx_icmp_port_unreach &&
-      step <= XLVS_STEP_tx_icmp_frag_needed)
-    return (enum xlvs_step)xlvs_icmp_error(ctx, pkt, step, mtu);
-  return step;
+  return xlvs_is_answer(step)
+             ? (enum xlvs_step)xlvs_icmp_error(ctx, pkt, step, mtu)
+             : step;
 }
 
 /* A later fragment gets its first's ports, or is the kernel's. */

@@ -5,7 +5,9 @@
  *
  * xlvs_marks: the rules, in order; the first that a packet matches gives its
  * mark. control.marks says how many. The loader writes; the first packet of a
- * connection reads. While the loader writes, control.marks is 0.
+ * connection reads. While rules go, control.marks is 0; one is added behind the
+ * last. An entry that is half written has port_first > port_last: it matches
+ * nothing.
  *
  * xlvs_wide: networks of rules that are too large for xlvs_locals to have their
  * addresses one by one (more than XLVS_MARK_HOSTS). Loader writes; packets to
@@ -57,9 +59,8 @@ XLVS_ASSERT_SIZE(struct xlvs_vaddr, 24);
 XLVS_ASSERT_NO_PADDING(struct xlvs_vaddr);
 
 #define XLVS_VADDRS_PER_BUCKET 8
-#define XLVS_VADDR_BUCKETS                           \
-  2048 /* 14 bits of index: 32 - XLVS_CONN_DEST_BITS \
-        */
+/* 14 bits of index: 32 - XLVS_CONN_DEST_BITS. */
+#define XLVS_VADDR_BUCKETS 2048
 
 struct xlvs_vaddr_bucket {
 #if defined(__bpf__)

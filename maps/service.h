@@ -47,6 +47,9 @@ XLVS_ASSERT_NO_PADDING(struct xlvs_service_key);
 #define XLVS_SERVICE_sched_2 0x0010U
 #define XLVS_SERVICE_sched_3 0x0020U
 
+/* FTP's commands: a service there gets the data connections, too. */
+#define XLVS_FTP_PORT 21
+
 struct xlvs_service {
   __u32 id; /* index into xlvs_pools; 0 is never assigned */
   enum xlvs_scheduler scheduler;

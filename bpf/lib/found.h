@@ -18,29 +18,29 @@ struct xlvs_found {
   union xlvs_life life;
 };
 
-/* The virtual address of a connection: its dest's, or, by mark, one of its own.
- * NULL cannot be. */
-static __always_inline const struct xlvs_addr* xlvs_vaddr_of(
-    const struct xlvs_found* found) {
-  if (!found->vaddr_index) return &found->dest->vaddr;
-  const __u32 bucket = found->vaddr_index / XLVS_VADDRS_PER_BUCKET;
+/* The virtual address at an index. NULL cannot be. */
+static __always_inline const struct xlvs_addr* xlvs_vaddr_at(__u32 index) {
+  const __u32 bucket = index / XLVS_VADDRS_PER_BUCKET;
   const struct xlvs_vaddr_bucket* vaddrs =
       bpf_map_lookup_elem(&xlvs_vaddrs, &bucket);
   if (!vaddrs) return NULL;
   /* The verifier has to see the entry's place added after the question. */
   asm volatile("" : "+r"(vaddrs));
-  return &vaddrs->entry[found->vaddr_index % XLVS_VADDRS_PER_BUCKET].addr;
+  return &vaddrs->entry[index % XLVS_VADDRS_PER_BUCKET].addr;
+}
+
+/* The virtual address of a connection: its dest's, or, by mark, one of its
+ * own. */
+static __always_inline const struct xlvs_addr* xlvs_vaddr_of(
+    const struct xlvs_found* found) {
+  return found->vaddr_index ? xlvs_vaddr_at(found->vaddr_index)
+                            : &found->dest->vaddr;
 }
 
 /* Whether the virtual address at an index is `addr`. */
 __noinline int xlvs_vaddr_is(__u32 index, const struct xlvs_addr* addr) {
-  const __u32 bucket = index / XLVS_VADDRS_PER_BUCKET;
-  const struct xlvs_vaddr_bucket* vaddrs =
-      bpf_map_lookup_elem(&xlvs_vaddrs, &bucket);
-  if (!vaddrs || !addr) return 0;
-  asm volatile("" : "+r"(vaddrs));
-  return xlvs_addr_equal(&vaddrs->entry[index % XLVS_VADDRS_PER_BUCKET].addr,
-                         addr);
+  const struct xlvs_addr* vaddr = xlvs_vaddr_at(index);
+  return vaddr && addr && xlvs_addr_equal(vaddr, addr);
 }
 
 /* How the connection's packets are forwarded. */

@@ -15,7 +15,6 @@
 
 #define XLVS_TEMPLATE_REARM_TICKS (60 * XLVS_TICKS_PER_SECOND)
 #define XLVS_TEMPLATE_COUNT_MAX 0xffff
-#define XLVS_FTP_PORT 21
 
 static __always_inline void xlvs_template_place(const struct xlvs_addr* caddr,
                                                 const struct xlvs_pool* pool,

@@ -42,7 +42,7 @@ __noinline int xlvs_vaddr_acquire(const struct xlvs_addr* addr) {
 static __always_inline void xlvs_vaddr_release(__u32 index) {
   const __u32 bucket = index / XLVS_VADDRS_PER_BUCKET;
   struct xlvs_vaddr_bucket* vaddrs = bpf_map_lookup_elem(&xlvs_vaddrs, &bucket);
-  if (!vaddrs || index == XLVS_VADDR_NONE) return;
+  if (!vaddrs) return;
   struct xlvs_vaddr* entry = &vaddrs->entry[index % XLVS_VADDRS_PER_BUCKET];
   bpf_spin_lock(&vaddrs->lock);
   entry->refs--;

@@ -7,7 +7,6 @@
 #define XLVS_BPF_LOOKUP_SERVICE_H
 
 #include "bpf/lib/addr.h"
-#include "bpf/lib/template.h"
 #include "bpf/tables.h"
 #include "maps/mark.h"
 

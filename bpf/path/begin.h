@@ -282,9 +282,7 @@ static __always_inline enum xlvs_step xlvs_first_path(
     step = xlvs_deliver_first(ctx, pkt, request, scratch);
   if (from_error && step == XLVS_STEP_pass_no_service)
     return XLVS_STEP_pass_icmp_no_conn;
-  if (step < XLVS_STEP_tx_icmp_port_unreach ||
-      step > XLVS_STEP_tx_icmp_frag_needed)
-    return step;
+  if (!xlvs_is_answer(step)) return step;
   /* An error is not answered by an error (RFC 1122, 3.2.2; RFC 4443, 2.4 e). */
   return from_error ? XLVS_STEP_drop_icmp_failed
                     : (enum xlvs_step)xlvs_icmp_error(

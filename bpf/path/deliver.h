@@ -90,6 +90,12 @@ static __always_inline enum xlvs_step xlvs_decide(
   return step;
 }
 
+/* The packet is to be answered by an ICMP error. */
+static __always_inline bool xlvs_is_answer(enum xlvs_step step) {
+  return step >= XLVS_STEP_tx_icmp_port_unreach &&
+         step <= XLVS_STEP_tx_icmp_frag_needed;
+}
+
 static __always_inline bool xlvs_is_pass(enum xlvs_step step) {
   return step >= XLVS_STEP_pass_no_services && step < XLVS_STEP_drop_v4_mapped;
 }

@@ -32,26 +32,22 @@ static __always_inline void xlvs_turn(const struct xlvs_packet* quoted,
 /* An error about no connection begins one, if the settings say so
  * (ip_vs_in_icmp, schedule_icmp). */
 static __always_inline enum xlvs_step xlvs_begin_by_error(
-    const struct xlvs_packet* pkt, struct xlvs_packet* probe) {
+    const struct xlvs_packet* pkt, struct xlvs_packet* probe,
+    struct xlvs_place place, __u32 inserts) {
   probe->from_error = 1;
   probe->l3 = pkt->l3;
   probe->l3_off = pkt->l3_off;
   probe->l4_off = pkt->l4_off;
-  struct xlvs_place place;
-  struct xlvs_found found = {};
-  __u32 inserts = 0;
-  /* Once more, for what the table looked like. */
-  if (xlvs_conn_find(probe, XLVS_TO_DEST, &place, &inserts, &found))
-    return XLVS_STEP_pass_icmp_no_conn;
-  return xlvs_begin(probe, place, inserts, XLVS_REUSE_none, &found);
+  const struct xlvs_found none = {};
+  return xlvs_begin(probe, place, inserts, XLVS_REUSE_none, &none);
 }
 
+/* The connection on which the quoted packet went to a dest. */
 static __always_inline bool xlvs_find_quoted(const struct xlvs_packet* probe,
-                                             enum xlvs_direction direction,
                                              struct xlvs_found* ret) {
   struct xlvs_place place;
   __u32 inserts = 0;
-  return xlvs_conn_find(probe, direction, &place, &inserts, ret);
+  return xlvs_conn_find(probe, XLVS_TO_CLIENT, &place, &inserts, ret);
 }
 
 /* Quotes what a service sent to a client: from there to the real server that
@@ -61,10 +57,12 @@ static __always_inline enum xlvs_step xlvs_error_to_dest(
     struct xlvs_scratch* scratch, const struct xlvs_control* control) {
   const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
-  if (!xlvs_find_quoted(&scratch->probe, XLVS_TO_DEST, &found))
+  struct xlvs_place place;
+  __u32 inserts = 0;
+  if (!xlvs_conn_find(&scratch->probe, XLVS_TO_DEST, &place, &inserts, &found))
     return XLVS_READ_ONCE(control->set.schedule_icmp) &&
                    xlvs_icmp_is_intact(ctx, pkt)
-               ? xlvs_begin_by_error(pkt, &scratch->probe)
+               ? xlvs_begin_by_error(pkt, &scratch->probe, place, inserts)
                : XLVS_STEP_pass_icmp_no_conn;
   if (found.dest->state != XLVS_DEST_available)
     return XLVS_STEP_drop_dest_removed;
@@ -77,10 +75,7 @@ static __always_inline enum xlvs_step xlvs_error_to_dest(
   const enum xlvs_step step =
       (enum xlvs_step)xlvs_deliver_any(ctx, pkt, quoted, delivery);
   /* An error is not answered by an error (RFC 1122, 3.2.2; RFC 4443, 2.4 e). */
-  return step >= XLVS_STEP_tx_icmp_port_unreach &&
-                 step <= XLVS_STEP_tx_icmp_frag_needed
-             ? XLVS_STEP_drop_icmp_failed
-             : step;
+  return xlvs_is_answer(step) ? XLVS_STEP_drop_icmp_failed : step;
 }
 
 /* Quotes what a client sent to a service, as Masq rewrote it: from there to the
@@ -90,7 +85,7 @@ static __always_inline enum xlvs_step xlvs_error_to_client(
     struct xlvs_scratch* scratch) {
   const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
-  if (!xlvs_find_quoted(&scratch->probe, XLVS_TO_CLIENT, &found))
+  if (!xlvs_find_quoted(&scratch->probe, &found))
     return XLVS_STEP_pass_icmp_no_conn;
   if (!xlvs_icmp_is_intact(ctx, pkt)) return XLVS_STEP_drop_icmp_checksum;
   if (found.dest->state == XLVS_DEST_available)

@@ -102,7 +102,7 @@ static __always_inline void xlvs_error_from_here(
     return;
   struct xlvs_found found = {};
   xlvs_turn(quoted, pkt->now_ticks, &scratch->probe);
-  if (!xlvs_find_quoted(&scratch->probe, XLVS_TO_CLIENT, &found)) return;
+  if (!xlvs_find_quoted(&scratch->probe, &found)) return;
   const __u32 check = pkt->l4_off + offsetof(struct xlvs_icmp_header, checksum);
   const __be16 old_port = bpf_htons(quoted->dport);
   const __be16 new_port = bpf_htons(found.vport);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "loader/cli/admin_reader.h"
 #include "loader/cli/values.h"
+#include "loader/net/prefix.h"
 
 namespace xlvs {
 namespace {
@@ -45,25 +46,11 @@ uint32_t InsideBits(const IpAddr& network, uint32_t prefix_bits) {
   return prefix_bits + 128 - AddressBits(network);
 }
 
-bool BitAt(const IpAddr& addr, uint32_t bit) {
-  return (addr.raw().byte[bit / 8] >> (7 - bit % 8) & 1) != 0;
-}
-
-// Without the bits behind the prefix.
-IpAddr NetworkOf(const IpAddr& addr, uint32_t prefix_bits) {
-  xlvs_addr raw = addr.raw();
-  for (uint32_t bit = InsideBits(addr, prefix_bits); bit < 128; ++bit)
-    raw.byte[bit / 8] &= static_cast<uint8_t>(~(0x80u >> bit % 8));
-  return IpAddr(raw);
-}
-
 // Whether an IPv6 network has the v4-mapped addresses in it, which inside are
 // the IPv4 ones.
 bool HoldsV4(const IpAddr& network, uint32_t prefix_bits) {
-  const IpAddr mapped = IpAddr::FromV4(0);
-  for (uint32_t bit = 0; bit < std::min(prefix_bits, 96u); ++bit)
-    if (BitAt(network, bit) != BitAt(mapped, bit)) return false;
-  return true;
+  return NetworkOf(IpAddr::FromV4(0), std::min(prefix_bits, 96u)) ==
+         NetworkOf(network, std::min(prefix_bits, 96u));
 }
 
 absl::Status ReadNetwork(absl::string_view text, MarkRule& rule) {
@@ -84,7 +71,7 @@ absl::Status ReadNetwork(absl::string_view text, MarkRule& rule) {
                    written_as_v6 ? 6 : 4, " (/0 to /", rule.prefix_bits, ")");
     rule.prefix_bits = static_cast<uint32_t>(*bits);
   }
-  rule.network = NetworkOf(*addr, rule.prefix_bits);
+  rule.network = NetworkOf(*addr, InsideBits(*addr, rule.prefix_bits));
   if (rule.network != *addr)
     return Wrong(text, " has bits behind its prefix; the network is ",
                  rule.network.ToString(), "/", rule.prefix_bits);

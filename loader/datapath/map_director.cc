@@ -104,7 +104,7 @@ void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
 }
 
 bool IsFtp(const ServiceKey& key) {
-  return key.protocol == Protocol::kTcp && key.vport == 21;
+  return key.protocol == Protocol::kTcp && key.vport == XLVS_FTP_PORT;
 }
 
 }  // namespace

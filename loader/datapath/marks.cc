@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
-#include "loader/datapath/persist_mask.h"
+#include "loader/net/prefix.h"
 
 namespace xlvs {
 namespace {

@@ -1,33 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Masks of addresses: how many bits of a prefix there are in one, and the mask
-// of persistence, of Service and of xlvs_pool.
+// The mask of persistence, as Service and as xlvs_pool have it.
 #ifndef XLVS_LOADER_DATAPATH_PERSIST_MASK_H_
 #define XLVS_LOADER_DATAPATH_PERSIST_MASK_H_
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 
 #include "loader/model/service.h"
+#include "loader/net/prefix.h"
 #include "maps/addr.h"
 #include "maps/pool.h"
 
 namespace xlvs {
-
-// The first `bits` of 128.
-inline xlvs_addr PrefixMask(uint32_t bits) {
-  xlvs_addr mask = {};
-  for (uint32_t i = 0; i < std::min(bits, 128u); ++i)
-    mask.byte[i / 8] |= 0x80 >> i % 8;
-  return mask;
-}
-
-inline uint32_t PrefixBits(const xlvs_addr& mask) {
-  uint32_t bits = 0;
-  for (const uint8_t byte : mask.byte) bits += std::popcount(byte);
-  return bits;
-}
 
 inline xlvs_addr PersistMask(const Service& service) {
   if (!service.key.vaddr.is_v4()) return PrefixMask(service.persist_mask);

@@ -24,11 +24,15 @@ def without_steps(history):
         size //= 2
 
 
-def without_lines(history):
-    for at, step in enumerate(history["steps"]):
-        if step["do"] == "lines":
-            for line in range(len(step["lines"]) - 1, -1, -1):
-                yield lambda h, at=at, line=line: h["steps"][at]["lines"].__delitem__(line)
+def without_each(field):
+    """Of steps with such a list: one of its entries, the last first."""
+
+    def ways(history):
+        for at, step in enumerate(history["steps"]):
+            for number in range(len(step.get(field, [])) - 1, -1, -1):
+                yield lambda h, at=at, number=number: h["steps"][at][field].__delitem__(number)
+
+    return ways
 
 
 def drop_conns(history, conns):
@@ -49,13 +53,6 @@ def without_conns(history):
         size //= 2
 
 
-def without_rounds(history):
-    for at, step in enumerate(history["steps"]):
-        if step["do"] == "packets":
-            for number in range(len(step["rounds"]) - 1, -1, -1):
-                yield lambda h, at=at, number=number: h["steps"][at]["rounds"].__delitem__(number)
-
-
 def shrunk(court, history, found, plays, seconds):
     """The shortest that was found within so many plays and seconds, and what it
     says."""
@@ -63,7 +60,8 @@ def shrunk(court, history, found, plays, seconds):
     wanted = kind(found)
     best, best_found = copy.deepcopy(history), found
     del best["steps"][found.failures[0][0] + 1 :]
-    for ways in (without_steps, without_conns, without_lines, without_rounds, without_steps, without_conns):
+    for ways in (without_steps, without_conns, without_each("lines"), without_each("rounds"),
+                 without_steps, without_conns):
         again = True
         while again and plays > 0:
             again = False

@@ -1010,6 +1010,28 @@ TEST_F(Classify, SloppyTcpBeginsAConnectionInItsMiddle) {
             Via(To(ack, kDest1), kHop1));
 }
 
+// The error quotes what a service would have sent to the client.
+TEST_F(Classify, AnErrorBeginsAConnectionIfTheSettingsSaySo) {
+  OneService(bench);
+  const auto error_about = [](Endpoint from) {
+    return IcmpErrorFrame(kClient1.addr, kService1.addr, kHostUnreachable,
+                          BuildL3(TcpFrame(from, kClient1, kAck)), 28);
+  };
+  const Frame error = error_about(kService1);
+  ExpectUntouched(bench, error, XLVS_STEP_pass_icmp_no_conn);
+  Must(bench.config().Set("schedule_icmp", 1));
+  EXPECT_EQ(bench.Run(error).step, XLVS_STEP_tx_error_to_dest);
+  const xlvs_conn* conn = bench.Find(kClient1, kService1, Protocol::kTcp);
+  ASSERT_NE(conn, nullptr);
+  EXPECT_EQ(conn->life.state, XLVS_CONN_tcp_none);
+  EXPECT_EQ(conn->life.expires_ticks - bench.now(), 3u * XLVS_TICKS_PER_SECOND);
+  // The next finds it; about another port there is no service.
+  EXPECT_EQ(bench.Run(error).step, XLVS_STEP_tx_error_to_dest);
+  EXPECT_EQ(bench.Records().size(), 1u);
+  ExpectUntouched(bench, error_about({kService1.addr, 81}),
+                  XLVS_STEP_pass_icmp_no_conn);
+}
+
 // ---- nothing is forgotten
 
 // Endings that no single packet on a quiet machine can have: the first needs
