@@ -120,6 +120,7 @@ class Draw:
         self.features = features
         self.steps, self.conns, self.services = [], [], []
         self.service_of = []  # of each connection
+        self.removed = False  # anything, so far
 
     def may(self, feature, chance):
         # The draw is made in any case: a feature less leaves the rest as it was.
@@ -262,6 +263,7 @@ class Draw:
             return [self.dest_line("-e", service, key, values)]
         if known and kind < 0.5:
             key = rng.choice(known)
+            self.removed = True
             service.gone.append((key, service.dests.pop(key)))
             lines = [self.dest_line("-d", service, *service.gone[-1])]
             if rng.random() < 0.3:
@@ -283,6 +285,7 @@ class Draw:
             return [f"-E {service.option()} {self.service_options(service)}"]
         if kind < 0.88:
             lines = [f"-D {service.option()}"]
+            self.removed = True
             service.lives = False
             if rng.random() < 0.5:
                 service.lives = True
@@ -316,6 +319,7 @@ class Draw:
             return
         kind = self.rng.random()
         if kind < 0.15:
+            self.removed = True
             self.steps.append({"do": "again"})
             return
         if kind < 0.4:
@@ -327,7 +331,9 @@ class Draw:
             self.steps.append({"do": "argv", "words": line.split()})
 
     def stats(self):
-        if not self.conns:
+        # What IPVS counts in the two seconds before a real server is removed it
+        # shows when the server is back.
+        if not self.conns or self.removed:
             return
         self.steps.append({"do": "stats"})
         if self.live() and self.rng.random() < 0.5:

@@ -24,6 +24,7 @@ CLIENTS = 64
 SERVERS = 8
 RUN_VIPS = 4  # of each family
 IPVS_SYSCTL = "/proc/sys/net/ipv4/vs/"
+FLUSH_S = 3.0  # see docs/differences.md: expire_nodest_conn
 PLAYS_AN_ATTACHMENT = 40  # then xlvs starts afresh, if nothing else removes old connections
 CONN_ROW = re.compile(r"\w+ +\d+:\d\d ")
 
@@ -108,7 +109,7 @@ class Side:
         self.flushes = True  # whether -C can end connections
         if which == "xlvs":
             self.attach()
-            self.flushes = self.sysctl("expire_nodest_conn", 0)[0] == 0
+            self.flushes = False  # not before the next play
         else:
             self.ipvsadm(["-L"])  # loads the module
             for name in "rr wrr lc wlc sed nq fo ovf sh dh mh lblc lblcr twos".split():
@@ -203,21 +204,29 @@ class Side:
         text = fill("\n".join(step["lines"]), self.words) + "\n"
         if "expire_nodest_conn" not in self.set_keys:
             return self.said(self.ipvsadm(["-R"], text + self.ask))
-        # Connections of what is gone end a moment later.
         code, out, err = self.ipvsadm(["-R"], text)
-        time.sleep(0.1)
+        self.until_flushed(text.split())
         _, asked, also = self.ipvsadm(["-R"], self.ask)
         return self.said((code, out + asked, err + also))
 
     def do_argv(self, step):
         words = [fill(word, self.words) for word in step["words"]]
         text = fill(step.get("input", ""), self.words)
-        return self.said(self.ipvsadm(words, text, step.get("name", "ipvsadm")))
+        answer = self.ipvsadm(words, text, step.get("name", "ipvsadm"))
+        self.until_flushed(words)
+        return self.said(answer)
+
+    def until_flushed(self, words):
+        """Connections of what was removed end as xlvs's timer goes over its table.
+        IPVS waits, too, so that the same time passes for those that stay."""
+        if "expire_nodest_conn" in self.set_keys and {"-d", "-D", "-C"} & set(words):
+            time.sleep(FLUSH_S)
 
     def do_again(self, _):
         """What -S writes restores all that it says, under live connections."""
         saved = self.ipvsadm(["-S", "-n"])
         restored = self.ipvsadm([], saved[1], "ipvsadm-restore")
+        self.until_flushed(["-C"])
         _, asked, err = self.ipvsadm(["-R"], self.ask)
         return self.said((saved[0] or restored[0], saved[1] + restored[1] + asked, saved[2] + restored[2] + err))
 
@@ -270,6 +279,8 @@ class Side:
             # Without this, connections and removed real servers would stay.
             self.sysctl("expire_nodest_conn", 1)
             self.set_keys.append("expire_nodest_conn")
+        else:
+            self.reset()
         code, out, err = self.ipvsadm(["-R"], fill("\n".join(ASK_ALL + CLEAN), self.words) + "\n")
         if code:
             self.ipvsadm(["-R"], "\n".join(CLEAN) + "\n")
@@ -280,9 +291,13 @@ class Side:
             if self.marked:
                 run("tc", "qdisc", "del", "dev", "eth0", "clsact")
                 self.marked = False
+        self.reset()
+        return self.said((code, out, err))
+
+    def reset(self):
         for key in self.set_keys:
             self.sysctl(key, self.default(key))
-        return self.said((code, out, err))
+        self.set_keys = []
 
     @staticmethod
     def default(key):
@@ -290,14 +305,15 @@ class Side:
 
     @staticmethod
     def conns_left():
+        """Whether there are any but templates, some of which stay behind."""
         with open("/proc/net/ip_vs_conn") as file:
-            return sum(1 for _ in file) > 1
+            next(file)
+            return any(line.split()[2] != "0000" for line in file)
 
     def said(self, answer):
         """Without connections of earlier plays."""
         code, out, err = answer
-        if not self.flushes:
-            out = "".join(line for line in out.splitlines(True) if not CONN_ROW.match(line) or self.mine.search(line))
+        out = "".join(line for line in out.splitlines(True) if not CONN_ROW.match(line) or self.mine.search(line))
         return {"code": code, "out": out, "err": err, "at_s": time.monotonic() - self.began}
 
     # --- packets --------------------------------------------------------------
