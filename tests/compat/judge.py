@@ -14,8 +14,7 @@ It needs a kernel with IPVS, and ipvsadm; $XLVS is the program:
 
 A difference that known.py has no name for is a failure: what was played is made
 shorter as long as the difference stays, and shown with both answers. The exit
-code is 1 if there was one. What xlvs says that it does not support yet ends a
-history, and is counted.
+code is 1 if there was one.
 """
 
 import argparse
@@ -132,7 +131,7 @@ class Report:
     def __init__(self, arguments):
         self.arguments = arguments
         self.count, self.failed, self.late = 0, 0, 0
-        self.meant, self.unsupported = Counter(), Counter()
+        self.meant = Counter()
         self.kinds = Counter()
         self.began = time.monotonic()
 
@@ -142,8 +141,6 @@ class Report:
             print(f"{self.count} histories, {self.failed} differ, {time.monotonic() - self.began:.0f} s", flush=True)
         self.meant.update(found.meant)
         self.late += found.late
-        if found.unsupported:
-            self.unsupported[found.unsupported] += 1
         if not found.failures:
             return
         self.failed += 1
@@ -163,8 +160,6 @@ class Report:
         print()
         for name, count in sorted(self.meant.items()):
             print(f"meant: {name} ({count})")
-        for words, count in sorted(self.unsupported.items()):
-            print(f"not judged to the end: {words} ({count})")
         if self.late:
             print(f"not judged to the end: the machine was too slow ({self.late})")
         for kind, count in self.kinds.most_common():

@@ -15,16 +15,9 @@ EXPIRE_TOLERANCE_S = 2
 # busy machine before one director is asked and after the other was.
 LATE_S = 8
 CONN_ROW = re.compile(r"(\S+) +(\d+):(\d\d) +(\S+) +(\S+) +(\S+) +(\S+.*)")
-NOT_YET = re.compile(r"(?m)^.*not supported yet.*$")
 # Of a packet, what may be another without a meaning: it is left out of the order
 # in which two lists are laid side by side.
 VOLATILE = re.compile(r"\b(id|csum|flow|sport)=\S+")
-
-
-def not_yet(answer):
-    """What the program says that it cannot do yet, or None."""
-    said = NOT_YET.search(answer.get("err", ""))
-    return said[0].strip() if said else None
 
 
 def by_service(lines):
@@ -166,7 +159,6 @@ class Verdict:
 
     def __init__(self):
         self.failures, self.meant, self.notes = [], Counter(), {}
-        self.unsupported = None  # what xlvs said that it cannot do
         self.late = False  # the rest was not compared
 
 
@@ -174,9 +166,6 @@ def judge(history, ipvs, xlvs, ours):
     verdict = Verdict()
     begun, drifts = None, [0.0]
     for number, (left, right) in enumerate(zip(ipvs, xlvs)):
-        if not_yet(right) and not not_yet(left):
-            verdict.unsupported = not_yet(right)
-            return verdict
         if name := known.ends(left, right):
             verdict.meant[name] += 1
             return verdict
