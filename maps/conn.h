@@ -77,6 +77,9 @@ enum xlvs_conn_state {
 /* Of a template: its own time is over, it stays for its connections, a minute
  * at a time (ip_vs_conn.c, ip_vs_conn_expire). */
 #define XLVS_CONN_rearmed 0x40U
+/* Of a connection: its packets keep their port (ip_vs_core.c,
+ * ip_vs_sched_persist, ip_vs_schedule), whatever becomes of the service. */
+#define XLVS_CONN_keeps_port 0x40U
 /* Of a template: its dest is not to be had, another was chosen; it stays for
  * its connections and is listed with port 65535 (ip_vs_check_template). Of a
  * connection of UDP: its template has been told that the dest answers. */

@@ -51,11 +51,8 @@ enum xlvs_tunnel_type {
 
 /* The address is one of the director's own: packets go up to its stack. */
 #define XLVS_DEST_local 0x01U
-/* Packets keep their port: the service is for any port, or the dest has none
- * (ip_vs_core.c, ip_vs_sched_persist, ip_vs_schedule). */
-#define XLVS_DEST_keeps_port 0x02U
 /* It has thresholds. */
-#define XLVS_DEST_limited 0x04U
+#define XLVS_DEST_limited 0x02U
 
 struct xlvs_dest {
   struct xlvs_addr daddr;

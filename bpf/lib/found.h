@@ -49,11 +49,10 @@ static __always_inline enum xlvs_method xlvs_method_of(union xlvs_life life) {
                             XLVS_CONN_METHOD_SHIFT);
 }
 
-/* The real server's port for packets to `vport`: its own, but a service for any
- * port, or a real server without one, keeps the packet's. */
+/* The port to which a connection's packets to `vport` go. */
 static __always_inline __u16 xlvs_dport(const struct xlvs_dest* dest,
-                                        __u16 vport) {
-  return dest->flags & XLVS_DEST_keeps_port ? vport : dest->dport;
+                                        union xlvs_life life, __u16 vport) {
+  return life.life.flags & XLVS_CONN_keeps_port ? vport : dest->dport;
 }
 
 #endif

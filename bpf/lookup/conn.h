@@ -84,7 +84,7 @@ static __always_inline bool xlvs_conn_matches(struct xlvs_conn* conn,
     if (!vaddr_index && !xlvs_addr_equal(&dest->vaddr, &pkt->daddr))
       return false;
   } else {
-    if (xlvs_dport(dest, ports.ports.vport) != pkt->sport ||
+    if (xlvs_dport(dest, life, ports.ports.vport) != pkt->sport ||
         xlvs_method_of(life) != XLVS_METHOD_masq ||
         !xlvs_addr_equal(&dest->daddr, &pkt->saddr))
       return false;
@@ -311,7 +311,8 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
     if (!dest || xlvs_protocol_of_state(life.life.state) != pkt->l4_proto ||
         xlvs_method_of(life) != XLVS_METHOD_masq ||
         !xlvs_addr_equal(&dest->daddr, &new_dest->daddr) ||
-        xlvs_dport(dest, ports.ports.vport) != xlvs_dport(new_dest, pkt->dport))
+        xlvs_dport(dest, life, ports.ports.vport) !=
+            xlvs_dport(new_dest, newer->life, pkt->dport))
       continue;
     union xlvs_life shadowed = life;
     shadowed.life.flags |= XLVS_CONN_shadowed;

@@ -154,6 +154,15 @@ __noinline int xlvs_end_reused(const struct xlvs_first* first) {
 /* As long as a connection waits for a packet of its own (ip_vs_conn_new). */
 #define XLVS_CONN_UNBEGUN_TICKS (3 * XLVS_TICKS_PER_SECOND)
 
+/* Whether packets to a dest keep their port: where it has none, and, but for
+ * services by mark that are not persistent, where theirs is not the service's
+ * (ip_vs_core.c, ip_vs_sched_persist, ip_vs_schedule). */
+static __always_inline bool xlvs_keeps_port(const struct xlvs_dest* dest,
+                                            __u16 vport, bool persistent) {
+  if (!dest->dport) return true;
+  return vport != dest->vport && (persistent || !dest->fwmark);
+}
+
 /* What the connection of `pkt` to `dest` is like. */
 static __always_inline void xlvs_describe_conn(
     const struct xlvs_packet* pkt, const struct xlvs_control* control,
@@ -234,6 +243,8 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
   xlvs_describe_conn(pkt, control, record->method, persistent && !one_packet,
                      nexthop, insert);
   insert->ports.ports.dest = dest;
+  if (xlvs_keeps_port(record, pkt->dport, persistent))
+    insert->life.life.flags |= XLVS_CONN_keeps_port;
   if (one_packet) { /* scheduled for itself: there is no record (-o) */
     xlvs_count_one_packet(dest);
     return XLVS_STEP_next;

@@ -119,8 +119,9 @@ __noinline int xlvs_deliver_any(struct xdp_md* ctx,
       xlvs_decide(ctx, pkt, found.dest, method, way, &delivery->ret_mtu);
   if (step != XLVS_STEP_next && !xlvs_is_pass(step)) return step;
   if (method == XLVS_METHOD_masq) {
-    const int done = xlvs_masq_any(ctx, pkt, quoted, found.dest,
-                                   xlvs_dport(found.dest, found.vport));
+    const int done =
+        xlvs_masq_any(ctx, pkt, quoted, found.dest,
+                      xlvs_dport(found.dest, found.life, found.vport));
     if (done != XLVS_STEP_next) return done;
     /* Rewritten, the kernel can take it from here, TTL included. */
     if (step != XLVS_STEP_next) return step;
@@ -171,7 +172,7 @@ static __always_inline enum xlvs_step xlvs_deliver(
       if (!xlvs_view(ctx, shape, &view)) return XLVS_STEP_drop_internal;
       if (masq)
         step = xlvs_masq(ctx, &view, pkt, shape, XLVS_TO_DEST, &dest->daddr,
-                         xlvs_dport(dest, found->vport));
+                         xlvs_dport(dest, found->life, found->vport));
       if (step == XLVS_STEP_next) step = xlvs_hop(ctx, &view, shape, &way);
     }
     return step == XLVS_STEP_next

@@ -81,19 +81,6 @@ uint32_t PersistTicks(const Service& service) {
   return std::min(service.persistent_s, kMaxSeconds) * XLVS_TICKS_PER_SECOND;
 }
 
-// What packets do, by ip_vs_sched_persist and ip_vs_schedule (ip_vs_core.c):
-// only a service by mark that is not persistent has a port of the dest's for
-// packets to any.
-bool KeepsPort(const xlvs_dest& dest, bool persistent) {
-  if (dest.dport == 0) return true;
-  return dest.vport == 0 && (dest.fwmark == 0 || persistent);
-}
-
-void SetFlag(xlvs_dest& dest, uint8_t flag, bool on) {
-  StoreWord(dest.flags,
-            static_cast<uint8_t>(on ? dest.flags | flag : dest.flags & ~flag));
-}
-
 // A packet may see half of the new address. Of IPv4 addresses the halves differ
 // in one word only.
 void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
@@ -311,11 +298,7 @@ absl::Status MapDirector::Repair() {
     EndConnsOfRemoved();
   }
   for (auto& [key, service] : services_) {
-    for (const uint32_t id : service.dests) {
-      dests_[id].service = service.id;
-      SetFlag(dests_[id], XLVS_DEST_keeps_port,
-              KeepsPort(dests_[id], service.is_persistent()));
-    }
+    for (const uint32_t id : service.dests) dests_[id].service = service.id;
     XLVS_RETURN_IF_ERROR(PublishList(service, /*restart=*/false));
     SetLimited(service);
   }
@@ -620,10 +603,6 @@ absl::Status MapDirector::EditService(const Service& service) {
   set_persistence();
   state->flags = flags;
   StoreWord(pool.flags, flags);
-  if ((changed_flags & XLVS_SERVICE_persistent) != 0)
-    for (const uint32_t id : state->dests)
-      SetFlag(dests_[id], XLVS_DEST_keeps_port,
-              KeepsPort(dests_[id], state->is_persistent()));
   return absl::OkStatus();
 }
 
@@ -761,7 +740,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   record.weight = dest.weight;
   record.last_weight = dest.weight;
   record.order = control_[0].next_order++;
-  Configure(record, dest, *service, route);
+  Configure(id, dest, route);
   StoreWord(record.state, XLVS_DEST_available);
   std::erase(service->removed, id);
   service->dests.insert(service->dests.begin(), id);
@@ -796,24 +775,32 @@ static_assert(offsetof(xlvs_dest, tunnel_port) % sizeof(TunnelWord) == 0 &&
 
 }  // namespace
 
+// By the connections that it has, as ip_vs_ctl.c of the later Linux 6.12s does;
+// between two edits it is connections that come and go (bpf/lib/counts.h).
+bool MapDirector::IsOverloaded(uint32_t id, const Dest& dest, bool is_now) {
+  if (dest.u_threshold == 0) return false;
+  const xlvs_counters counters = SumOverCpus(id);
+  const int64_t conns = int64_t{counters.active} + counters.inactive;
+  if (conns >= dest.u_threshold) return true;
+  return is_now && (dest.l_threshold != 0
+                        ? conns >= dest.l_threshold
+                        : 4 * conns >= 3 * int64_t{dest.u_threshold});
+}
+
 // Packets read it meanwhile: each word is the old or the new one, and the
 // method, which says what the others are for, comes last.
-void MapDirector::Configure(xlvs_dest& record, const Dest& dest,
-                            const ServiceState& service, const Route& route) {
+void MapDirector::Configure(uint32_t id, const Dest& dest,
+                            const Route& route) {
+  xlvs_dest& record = dests_[id];
   const bool local = route.type == RouteType::kLocal;
   const bool limited = dest.u_threshold != 0 || dest.l_threshold != 0;
-  const bool keeps_port = KeepsPort(record, service.is_persistent());
-  const uint32_t old_upper = record.upper;
   StoreWord(record.upper, dest.u_threshold);
   StoreWord(record.lower, dest.l_threshold);
   StoreWord(record.flags,
             static_cast<uint8_t>((local ? XLVS_DEST_local : 0) |
-                                 (limited ? XLVS_DEST_limited : 0) |
-                                 (keeps_port ? XLVS_DEST_keeps_port : 0)));
-  // As __ip_vs_update_dest (ip_vs_ctl.c); otherwise connections that come and
-  // go change it.
-  if (dest.u_threshold == 0 || dest.u_threshold > old_upper)
-    StoreWord(record.overloaded, 0u);
+                                 (limited ? XLVS_DEST_limited : 0)));
+  StoreWord(record.overloaded,
+            IsOverloaded(id, dest, record.overloaded != 0) ? 1u : 0u);
   // Of IPv6 addresses, one packet may leave with a source that is neither.
   StoreHalves(record.tunnel_saddr, route.source.raw());
   const TunnelWord tunnel = {
@@ -848,7 +835,7 @@ absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
     record.last_weight = old_last_weight;
     return status;
   }
-  Configure(record, dest, *service, route);
+  Configure(id, dest, route);
   SetLimited(*service);
   return absl::OkStatus();
 }

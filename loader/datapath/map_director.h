@@ -116,10 +116,10 @@ class MapDirector : public Director {
   ServiceState* Find(const ServiceKey& key);
   absl::StatusOr<uint32_t> AvailableDest(const ServiceKey& key,
                                          const DestKey& dest);
-  // What an added or edited dest gets from `dest`, from its service and from
-  // where it is.
-  void Configure(xlvs_dest& record, const Dest& dest,
-                 const ServiceState& service, const Route& route);
+  // What an added or edited dest gets from `dest` and from where it is.
+  void Configure(uint32_t id, const Dest& dest, const Route& route);
+  // Whether thresholds keep new connections from it.
+  bool IsOverloaded(uint32_t id, const Dest& dest, bool is_now);
   // Tells packets whether any dest of the service has thresholds.
   void SetLimited(const ServiceState& service);
   absl::StatusOr<uint32_t> NewServiceId();

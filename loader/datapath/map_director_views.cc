@@ -303,12 +303,6 @@ IpAddr AddressOfMark(const xlvs_dest& dest) {
   return IpAddr(addr);
 }
 
-uint16_t PortToDest(const xlvs_dest& dest, uint16_t vport) {
-  // Of a persistent FTP service, what is not its own port keeps it.
-  const bool other_port = dest.vport != 0 && vport != dest.vport;
-  return other_port || dest.flags & XLVS_DEST_keeps_port ? vport : dest.dport;
-}
-
 }  // namespace
 
 absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
@@ -341,7 +335,8 @@ absl::StatusOr<std::vector<ConnView>> MapDirector::Conns() {
           .vaddr = IpAddr(dest.vaddr),
           .vport = ports.vport,
           .daddr = IpAddr(dest.daddr),
-          .dport = PortToDest(dest, ports.vport)};
+          .dport = (life.flags & XLVS_CONN_keeps_port) != 0 ? ports.vport
+                                                            : dest.dport};
       if (is_template) {
         if (dest.fwmark != 0) view.vaddr = AddressOfMark(dest);
         if (life.flags & XLVS_CONN_stale)

@@ -96,13 +96,20 @@ void SchedulerModel::Count(int id, int active, int inactive) {
   }
 }
 
-// ip_vs_ctl.c, __ip_vs_update_dest: what is marked stays so, unless the bound
-// rises or goes.
+// ip_vs_ctl.c of the later Linux 6.12s: connections that it has decide at once.
 void SchedulerModel::SetThresholds(int id, uint32_t upper, uint32_t lower) {
   Node& node = Find(id);
-  if (upper == 0 || upper > node.upper) node.overloaded = false;
   node.upper = upper;
   node.lower = lower;
+  const int64_t total = node.active + node.inactive;
+  if (upper == 0)
+    node.overloaded = false;
+  else if (total >= upper)
+    node.overloaded = true;
+  else
+    node.overloaded =
+        node.overloaded &&
+        (lower != 0 ? total >= lower : total * 4 >= int64_t{upper} * 3);
 }
 
 void SchedulerModel::Changed() {

@@ -967,6 +967,48 @@ TEST_F(Classify, APersistentClientStaysAtItsServer) {
   EXPECT_EQ(bench.Counts(dest1), "1/0");
 }
 
+TEST_F(Classify, WhatIsNotToAPersistentServicesOwnPortKeepsItsPort) {
+  const Endpoint ftp = {kService1.addr, 21};
+  const Endpoint dest = {kDest1.addr, 2121};
+  const ServiceKey key = {
+      .vaddr = ToIpAddr(ftp.addr), .vport = 21, .protocol = Protocol::kTcp};
+  Must(bench.config().AddService(
+      {.key = key, .scheduler = Scheduler::kRr, .persistent_s = 50}));
+  bench.AddDest(key, dest);
+  const Frame control = TcpFrame(kClient1, ftp, kSyn);
+  ExpectRun(bench, control, XLVS_STEP_tx_client_to_dest,
+            Via(To(control, dest), kHop1));
+  const Frame data = TcpFrame({kClient1.addr, 50001}, {ftp.addr, 50000}, kSyn);
+  ExpectRun(bench, data, XLVS_STEP_tx_client_to_dest,
+            Via(To(data, {dest.addr, 50000}), kHop1));
+  const Frame reply =
+      TcpFrame({dest.addr, 50000}, {kClient1.addr, 50001}, kSyn | kAck);
+  ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(reply, {ftp.addr, 50000})));
+}
+
+// As ip_vs_sched_persist has it, also while ip_vs_schedule has another for
+// later ones.
+TEST_F(Classify, AConnectionKeepsItsPortAlsoWhenItsServiceIsPersistentNoMore) {
+  const ServiceKey key = MarkedService(bench, 7);
+  Must(bench.config().EditService(
+      {.key = key, .scheduler = Scheduler::kRr, .persistent_s = 50}));
+  bench.AddDest(key, kDest1);
+  const Endpoint same_port = {kDest1.addr, kService1.port};
+  ExpectRun(bench, Syn(), XLVS_STEP_tx_client_to_dest,
+            Via(To(Syn(), same_port), kHop1));
+  Must(bench.config().EditService({.key = key, .scheduler = Scheduler::kRr}));
+  const Frame later = Syn({kClient1.addr, 50001});
+  ExpectRun(bench, later, XLVS_STEP_tx_client_to_dest,
+            Via(To(later, kDest1), kHop1));
+  const Frame ack = TcpFrame(kClient1, kService1, kAck);
+  ExpectRun(bench, ack, XLVS_STEP_tx_client_to_dest,
+            Via(To(ack, same_port), kHop1));
+  const Frame reply = TcpFrame(same_port, kClient1, kSyn | kAck);
+  ExpectRun(bench, reply, XLVS_STEP_tx_dest_to_client,
+            ViaRouter(From(reply, kService1)));
+}
+
 TEST_F(Classify, EachDatagramIsScheduledForItselfWithOnePacket) {
   const ServiceKey key = {.vaddr = ToIpAddr(kService1.addr),
                           .vport = kService1.port,

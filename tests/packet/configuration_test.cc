@@ -299,36 +299,6 @@ TEST_F(ConfigurationTest, ARemovedServerStaysWhileTemplatesNameIt) {
   EXPECT_EQ(bench.dests[id].state, XLVS_DEST_free);
 }
 
-// ---- ports
-
-TEST_F(ConfigurationTest, PacketsKeepTheirPortAsInIpvs) {
-  const auto keeps = [&](const Service& service, uint16_t dport) {
-    Must(config().AddService(service));
-    Must(config().AddDest(service.key, DestAt("10.0.0.1", dport)));
-    const bool result =
-        bench.dests[IdOf("10.0.0.1", dport)].flags & XLVS_DEST_keeps_port;
-    Must(config().Clear());
-    return result;
-  };
-  EXPECT_FALSE(keeps({.key = TcpKey(80)}, 8080));
-  EXPECT_TRUE(keeps({.key = TcpKey(80)}, 0));
-  EXPECT_TRUE(keeps({.key = TcpKey(0)}, 8080));
-  EXPECT_TRUE(keeps({.key = TcpKey(0), .persistent_s = 60}, 8081));
-  EXPECT_FALSE(keeps({.key = MarkKey(5)}, 8080));
-  EXPECT_TRUE(keeps({.key = MarkKey(5)}, 0));
-  EXPECT_TRUE(keeps({.key = MarkKey(5), .persistent_s = 60}, 8081));
-}
-
-TEST_F(ConfigurationTest, EditingPersistenceDecidesAboutPortsAnew) {
-  Must(config().AddService({.key = MarkKey(5)}));
-  Must(config().AddDest(MarkKey(5), DestAt("10.0.0.1", 8080)));
-  const xlvs_dest& dest = bench.dests[IdOf("10.0.0.1", 8080)];
-  Must(config().EditService({.key = MarkKey(5), .persistent_s = 60}));
-  EXPECT_TRUE(dest.flags & XLVS_DEST_keeps_port);
-  Must(config().EditService({.key = MarkKey(5)}));
-  EXPECT_FALSE(dest.flags & XLVS_DEST_keeps_port);
-}
-
 // ---- many commands
 
 TEST_F(ConfigurationTest, ABatchPublishesAServicesListOnce) {
@@ -419,22 +389,28 @@ TEST_F(ConfigurationTest, ThresholdsAreTheDestsAndThePoolKnowsOfThem) {
   EXPECT_EQ(PoolOf(TcpKey(80)).limited, 0u);
 }
 
-TEST_F(ConfigurationTest, AnEditLiftsOverloadWhenThereIsMoreRoom) {
+TEST_F(ConfigurationTest, AnEditedThresholdGoesByTheConnectionsThatThereAre) {
   Must(config().AddService({.key = TcpKey(80)}));
   Dest dest = DestAt("10.0.0.1", 8080);
-  dest.u_threshold = 100;
   Must(config().AddDest(TcpKey(80), dest));
-  xlvs_dest& record = bench.dests[IdOf("10.0.0.1", 8080)];
-  const auto overloaded_after = [&](uint32_t upper) {
-    record.overloaded = 1;
+  const uint32_t id = IdOf("10.0.0.1", 8080);
+  auto by_cpu = bench.CountersByCpu(id);
+  by_cpu[0].active = by_cpu.back().inactive = 30;
+  const UniqueFd counters = Must(bench.instance().OpenPin("counters"));
+  ASSERT_EQ(bpf_map_update_elem(counters.get(), &id, by_cpu.data(), 0), 0);
+  const auto overloaded_after = [&](uint32_t upper, uint32_t lower) {
     dest.u_threshold = upper;
+    dest.l_threshold = lower;
     Must(config().EditDest(TcpKey(80), dest));
-    return record.overloaded != 0;
+    return bench.dests[id].overloaded != 0;
   };
-  EXPECT_TRUE(overloaded_after(100));
-  EXPECT_TRUE(overloaded_after(90));
-  EXPECT_FALSE(overloaded_after(91));
-  EXPECT_FALSE(overloaded_after(0));
+  EXPECT_FALSE(overloaded_after(61, 0));
+  EXPECT_TRUE(overloaded_after(60, 0));
+  EXPECT_TRUE(overloaded_after(80, 60));
+  EXPECT_TRUE(overloaded_after(80, 0));
+  EXPECT_FALSE(overloaded_after(81, 0));
+  EXPECT_TRUE(overloaded_after(1, 0));
+  EXPECT_FALSE(overloaded_after(0, 0));
 }
 
 TEST_F(ConfigurationTest, ALowerThresholdAboveTheUpperIsRefused) {
@@ -750,7 +726,7 @@ TEST_F(ListTest, AConnectionByMarkIsListedWithTheAddressThatItCameTo) {
       "sctp 60s COOKIE 192.0.2.1 4000 > 203.0.113.9 80 > 10.0.0.1 8080");
 }
 
-TEST_F(ListTest, APersistentFtpServicesOtherConnectionsKeepTheirPort) {
+TEST_F(ListTest, SomeConnectionsKeepTheirPort) {
   Must(config().AddService({.key = TcpKey(21), .persistent_s = 120}));
   Must(config().AddDest(TcpKey(21), DestAt("10.0.0.1", 2121)));
   const uint32_t id = IdOf("10.0.0.1", 2121);
@@ -758,10 +734,10 @@ TEST_F(ListTest, APersistentFtpServicesOtherConnectionsKeepTheirPort) {
       ListOf(Put(0, "192.0.2.1", 4000, 21, id, XLVS_CONN_tcp_established)),
       "tcp 60s ESTABLISHED 192.0.2.1 4000 > 198.51.100.1 21 > 10.0.0.1 "
       "2121");
-  EXPECT_EQ(
-      ListOf(Put(0, "192.0.2.1", 4001, 35000, id, XLVS_CONN_tcp_established)),
-      "tcp 60s ESTABLISHED 192.0.2.1 4001 > 198.51.100.1 35000 > "
-      "10.0.0.1 35000");
+  EXPECT_EQ(ListOf(Put(0, "192.0.2.1", 4001, 35000, id,
+                       XLVS_CONN_tcp_established, XLVS_CONN_keeps_port)),
+            "tcp 60s ESTABLISHED 192.0.2.1 4001 > 198.51.100.1 35000 > "
+            "10.0.0.1 35000");
 }
 
 }  // namespace

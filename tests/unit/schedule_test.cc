@@ -188,20 +188,19 @@ TEST(Thresholds, LetItInAgainBelowTheLowerOneOrThreeQuartersOfTheUpper) {
   EXPECT_FALSE(model.overloaded(0));
 }
 
-TEST(Thresholds, WhenEditedLetItInOnlyIfTheUpperOneRisesOrGoes) {
+TEST(Thresholds, WhenEditedGoByTheConnectionsThatItHas) {
   auto model = Model(Scheduler::kRr, {1});
-  const auto overload = [&model] {
-    model.SetThresholds(0, 2, 0);
-    model.Count(0, 2, 0);
+  model.Count(0, 2, 0);
+  const auto overloaded_after = [&model](uint32_t upper, uint32_t lower) {
+    model.SetThresholds(0, upper, lower);
+    return model.overloaded(0);
   };
-  overload();
-  model.SetThresholds(0, 1, 0);
-  EXPECT_TRUE(model.overloaded(0));
-  model.SetThresholds(0, 9, 0);
-  EXPECT_FALSE(model.overloaded(0));
-  overload();
-  model.SetThresholds(0, 0, 0);
-  EXPECT_FALSE(model.overloaded(0));
+  EXPECT_FALSE(overloaded_after(3, 0));
+  EXPECT_TRUE(overloaded_after(2, 0));
+  EXPECT_TRUE(overloaded_after(3, 2));
+  EXPECT_FALSE(overloaded_after(3, 0));
+  EXPECT_TRUE(overloaded_after(1, 0));
+  EXPECT_FALSE(overloaded_after(0, 0));
 }
 
 TEST(Thresholds, OfAServerThatWasDeletedComeBackWithItsConnections) {

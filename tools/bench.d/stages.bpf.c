@@ -85,7 +85,7 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
   const enum xlvs_step step =
       to_dest
           ? xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_DEST, &found.dest->daddr,
-                      xlvs_dport(found.dest, found.vport))
+                      xlvs_dport(found.dest, found.life, found.vport))
           : xlvs_masq(ctx, &view, &pkt, shape, XLVS_TO_CLIENT, vaddr,
                       found.vport);
   if (step != XLVS_STEP_next) return XDP_ABORTED;
