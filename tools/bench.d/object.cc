@@ -55,7 +55,8 @@ absl::Status ReuseMaps(bpf_object* object, const Instance& instance) {
   bpf_map* map;
   bpf_object__for_each_map(map, object) {
     const absl::string_view name = bpf_map__name(map);
-    if (!absl::StartsWith(name, "xlvs_")) continue;
+    // Tail calls go to the object's own programs: another build's differ.
+    if (!absl::StartsWith(name, "xlvs_") || name == "xlvs_programs") continue;
     XLVS_ASSIGN_OR_RETURN(const UniqueFd fd,
                           instance.OpenPin(absl::StripPrefix(name, "xlvs_")));
     if (const int error = bpf_map__reuse_fd(map, fd.get()); error != 0)
@@ -116,6 +117,13 @@ absl::StatusOr<Object> Object::Load(absl::string_view name,
   if (bpf_program* arm =
           bpf_object__find_program_by_name(object, kTimerStarter))
     bpf_program__set_autoload(arm, false);
+  bpf_program* program;
+  bpf_object__for_each_program(program, object) {
+    const absl::string_view program_name = bpf_program__name(program);
+    if (!options.form.empty() && absl::StartsWith(program_name, "bench_") &&
+        !absl::EndsWith(program_name, options.form))
+      bpf_program__set_autoload(program, false);
+  }
   if (const int error = bpf_object__load(object); error != 0)
     return Context(ErrnoStatus(error, absl::StrCat("load ", name)),
                    LibbpfLog());

@@ -34,9 +34,12 @@ absl::StatusOr<ProgramInfo> ReadProgramInfo(int program_fd);
 
 struct LoadOptions {
   const Instance* instance = nullptr;  // null: the object has no xlvs_* map
-  std::vector<std::pair<std::string, uint32_t>> map_entries;
+  std::vector<std::pair<std::string, uint32_t>> map_entries = {};
   // Read-only variables by name, raw.
-  std::vector<std::pair<std::string, std::string>> constants;
+  std::vector<std::pair<std::string, std::string>> constants = {};
+  // Of programs for forms of packets (bench_*) only those for this one, "4tcp";
+  // empty: all.
+  std::string form = {};
 };
 
 class Object {

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <fstream>
 #include <iostream>
+#include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -18,28 +20,41 @@ namespace {
 
 // More digits would say more than was measured.
 double Rounded(double value) {
-  return static_cast<int64_t>(value * 100 + 0.5) / 100.0;
+  return std::round(value * 1000) / 1000;
+}
+
+std::string Number(int digits, double value, bool is_there) {
+  return is_there ? absl::StrFormat("%.*f", digits, value) : "";
+}
+
+std::string Spread(const Figure& figure) {
+  return absl::StrFormat("%.0f..%.0f", figure.p10, figure.p90);
+}
+
+// What was measured with other numbers of connections comes together.
+void SortByPath(std::vector<Row>& rows) {
+  std::map<std::string, size_t> first;
+  for (size_t i = 0; i < rows.size(); ++i) first.emplace(rows[i].key, i);
+  std::stable_sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) {
+    return first.at(a.key) < first.at(b.key);
+  });
+}
+
+nlohmann::json ToJson(const Figure& figure) {
+  return {{"min", Rounded(figure.min)},
+          {"p10", Rounded(figure.p10)},
+          {"median", Rounded(figure.median)},
+          {"p90", Rounded(figure.p90)},
+          {"max", Rounded(figure.max)}};
 }
 
 }  // namespace
 
-Figure FigureOf(std::vector<double> ns) {
-  if (ns.empty()) return {};
-  std::sort(ns.begin(), ns.end());
-  return {.min = ns.front(), .median = ns[ns.size() / 2]};
-}
-
-Figure Row::above() const {
-  return {.min = ns.min - control.min, .median = ns.median - control.median};
-}
-
-Figure Row::ratio() const {
-  if (r.min == 0) return {};
-  return {.min = above().min / r.min, .median = above().median / r.median};
-}
-
-double Row::per_second() const {
-  return 1e9 / (above().min + floor);
+const Row* FindRow(const std::vector<Row>& rows, const std::string& key,
+                   uint32_t count) {
+  for (const Row& row : rows)
+    if (row.key == key && row.count == count) return &row;
+  return nullptr;
 }
 
 std::string WithCommas(uint64_t number) {
@@ -52,31 +67,31 @@ std::string WithCommas(uint64_t number) {
   return text;
 }
 
-void PrintTable(const std::vector<Row>& rows) {
-  bool is_new = false;
-  absl::PrintF("%-32s%11s%8s%8s%9s%12s\n", "path", "connections", "min",
-               "median", "above", "above / R's");
-  absl::PrintF("%-32s%11s%8s%8s%9s%12s\n", "", "", "ns", "ns", "ns", "");
+void PrintEstablished(std::vector<Row> rows) {
+  SortByPath(rows);
+  absl::PrintF("%-33s%11s%8s%8s%12s%7s\n", "path", "connections", "median",
+               "above", "p10..p90", "/ R's");
+  absl::PrintF("%-33s%11s%8s%8s%12s\n", "", "", "ns", "ns", "ns");
   for (const Row& row : rows) {
-    if (row.is_new && !is_new) {
-      is_new = true;
-      absl::PrintF("\n%-27s%12s%8s%8s%9s%6s%10s\n", "new connection",
-                   "real servers", "min", "median", "above", "/ R's",
-                   "conns/s");
-    }
-    const std::string count = row.count == 0 ? "" : WithCommas(row.count);
-    const std::string above =
-        row.control.min == 0 ? "" : absl::StrFormat("%.1f", row.above().min);
-    const std::string ratio =
-        row.r.min == 0 ? "" : absl::StrFormat("%.2f", row.ratio().min);
-    if (is_new)
-      absl::PrintF("%-27s%12s%8.1f%8.1f%9s%6s%10s\n", row.path, count,
-                   row.ns.min, row.ns.median, above, ratio,
-                   WithCommas(row.per_second()));
-    else
-      absl::PrintF("%-32s%11s%8.1f%8.1f%9s%12s\n", row.path, count, row.ns.min,
-                   row.ns.median, above, ratio);
+    const bool compared = row.ratio.median != 0;
+    absl::PrintF("%-33s%11s%8.1f%8s%12s%7s\n", row.text,
+                 row.count == 0 ? "" : WithCommas(row.count), row.ns.median,
+                 Number(1, row.above.median, compared),
+                 compared ? Spread(row.above) : "",
+                 Number(2, row.ratio.median, compared));
   }
+}
+
+void PrintNewConns(std::vector<Row> rows) {
+  SortByPath(rows);
+  absl::PrintF("\n%-24s%13s%9s%9s%14s%11s\n", "new connection", "real servers",
+               "above", "/ R's", "p10..p90", "conns/s");
+  absl::PrintF("%-24s%13s%9s%9s%14s\n", "", "", "ns", "", "ns");
+  for (const Row& row : rows)
+    absl::PrintF("%-24s%13s%9.0f%9.2f%14s%11s\n", row.text,
+                 row.count == 0 ? "" : WithCommas(row.count), row.above.median,
+                 row.ratio.median, Spread(row.above),
+                 WithCommas(row.per_second));
 }
 
 void PrintLines(const std::string& title, const std::vector<uint32_t>& counts,
@@ -94,22 +109,19 @@ void PrintLines(const std::string& title, const std::vector<uint32_t>& counts,
 nlohmann::json ToJson(const std::vector<Row>& rows) {
   nlohmann::json array = nlohmann::json::array();
   for (const Row& row : rows) {
-    nlohmann::json object = {{"path", row.path},
+    nlohmann::json object = {{"path", row.key},
+                             {"text", row.text},
                              {"rounds", row.rounds},
-                             {"min_ns", Rounded(row.ns.min)},
-                             {"median_ns", Rounded(row.ns.median)}};
+                             {"ns", ToJson(row.ns)}};
+    const bool is_new = row.per_second != 0;
     if (row.count != 0)
-      object[row.is_new ? "real_servers" : "connections"] = row.count;
-    if (row.control.min != 0) {
-      object["above_min_ns"] = Rounded(row.above().min);
-      object["above_median_ns"] = Rounded(row.above().median);
+      object[is_new ? "real_servers" : "connections"] = row.count;
+    if (row.ratio.median != 0) {
+      object["above_ns"] = ToJson(row.above);
+      object["ratio"] = ToJson(row.ratio);
     }
-    if (row.r.min != 0) {
-      object["ratio_min"] = Rounded(row.ratio().min);
-      object["ratio_median"] = Rounded(row.ratio().median);
-    }
-    if (row.is_new)
-      object["conns_per_second"] = static_cast<uint64_t>(row.per_second());
+    if (is_new)
+      object["conns_per_second"] = static_cast<uint64_t>(row.per_second);
     array.push_back(object);
   }
   return array;
@@ -133,6 +145,14 @@ absl::Status WriteJson(const std::string& path, const nlohmann::json& json) {
   }
   std::ofstream file(path);
   file << json.dump(2) << '\n';
+  file.flush();
+  if (!file) return ErrnoStatus(errno, absl::StrCat("write ", path));
+  return absl::OkStatus();
+}
+
+absl::Status AppendJson(const std::string& path, const nlohmann::json& json) {
+  std::ofstream file(path, std::ios::app);
+  file << json.dump() << '\n';
   file.flush();
   if (!file) return ErrnoStatus(errno, absl::StrCat("write ", path));
   return absl::OkStatus();

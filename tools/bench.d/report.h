@@ -10,29 +10,24 @@
 
 #include "absl/status/status.h"
 #include "nlohmann/json.hpp"
+#include "tools/bench.d/figure.h"
 
 namespace xlvs::bench {
 
-struct Figure {
-  double min = 0;
-  double median = 0;
-};
-Figure FigureOf(std::vector<double> ns);
-
+// One path.
 struct Row {
-  std::string path;
+  std::string key;     // for programs, kept for good: "masq-in-4tcp"
+  std::string text;    // for people
   uint32_t count = 0;  // connections, or real servers; 0 = not applicable
   uint32_t rounds = 0;
   Figure ns;
-  Figure control;  // the same without what is measured; zero: a floor itself
-  Figure r;        // R's, above its control; zero: not compared
-  bool is_new = false;  // one new connection a packet
-
-  Figure above() const;
-  Figure ratio() const;       // 0: not compared
-  double per_second() const;  // with the floor, without the wrapper
-  double floor = 0;           // ns of XDP_TX in the same rounds
+  Figure above;  // what makes the packet and the floor; zero: a floor itself
+  Figure ratio;  // that, over R's of the same rounds; zero: not compared
+  double per_second = 0;  // with the floor; 0: no new connections
 };
+// nullptr if there is none.
+const Row* FindRow(const std::vector<Row>& rows, const std::string& key,
+                   uint32_t count);
 
 // One line of the stages' or layouts' tables: ns by number of connections.
 struct Line {
@@ -40,7 +35,8 @@ struct Line {
   std::vector<double> ns;
 };
 
-void PrintTable(const std::vector<Row>& rows);
+void PrintEstablished(std::vector<Row> rows);
+void PrintNewConns(std::vector<Row> rows);
 void PrintLines(const std::string& title, const std::vector<uint32_t>& counts,
                 const std::vector<Line>& lines);
 nlohmann::json ToJson(const std::vector<Row>& rows);
@@ -48,6 +44,8 @@ nlohmann::json ToJson(const std::vector<uint32_t>& counts,
                       const std::vector<Line>& lines);
 // "-" is standard output.
 absl::Status WriteJson(const std::string& path, const nlohmann::json& json);
+// One line at the end of the file.
+absl::Status AppendJson(const std::string& path, const nlohmann::json& json);
 
 std::string CpuModel();
 std::string Kernel();
