@@ -192,8 +192,9 @@ absl::Status Established::Group(uint32_t flows,
   for (Target* target : targets)
     XLVS_RETURN_IF_ERROR(world_.FillTo(*target, flows));
   world_.SetFlows(flows);
-  // Enough to have seen most flows, if they can stay in a cache at all.
-  warm_ = flows < 500'000 ? std::max(1'000U, flows + flows / 2) : 10'000;
+  // Enough to have seen most flows, if they can stay in a cache at all. Of few,
+  // all are soon seen.
+  warm_ = flows <= 1'000 ? 0 : flows < 500'000 ? flows + flows / 2 : 10'000;
   const bool is_main = targets.front() == main_;
   const bool first = rows_.empty();
 
@@ -220,6 +221,9 @@ absl::Status Established::Group(uint32_t flows,
     AddCases(*target, cases);
   }
   if (first) {
+    cases.push_back(Make("tx", reference.program("reference_tx")));
+    cases.push_back(Make("drop", reference.program("reference_drop")));
+    cases.back().action = XDP_DROP;
     const auto add_passed = [&](const char* name, Form form,
                                 EndingField ending) {
       cases.push_back(Make(name, world_.shipped()));

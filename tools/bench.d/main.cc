@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,11 @@
 #include "absl/strings/str_split.h"
 #include "loader/base/status.h"
 #include "loader/datapath/bpf_object.h"
+#include "tools/bench.d/code.h"
 #include "tools/bench.d/established.h"
 #include "tools/bench.d/new_conns.h"
 #include "tools/bench.d/plan.h"
+#include "tools/bench.d/ratios.h"
 #include "tools/bench.d/report.h"
 #include "tools/bench.d/runner.h"
 #include "tools/bench.d/world.h"
@@ -31,16 +34,23 @@ namespace xlvs::bench {
 namespace {
 
 constexpr char kHelp[] =
-    R"(usage: tools/bench [--quick] [--json FILE|-] [--stages] [--layouts]
+    R"(usage: tools/bench [--quick] [--check | --record] [--json FILE|-]
+                   [--history FILE] [--picture FILE.svg] [--stages] [--layouts]
                    [--flows N[,N...]] [--rounds N] [--against OBJECT]
+       tools/bench code [--check | --record] [--json FILE|-]
 
 Measures what a packet costs in the director, beside an empty program and
 beside R, a plain NAT balancer on a kernel hash map, all in the same rounds.
 Needs root. Touches no device and leaves nothing behind.
 
-  --quick           fewer rounds (under 40 s)
+  --quick           fewer paths and rounds (under a minute; all: 6 minutes)
+  --check           fails if a path's ratio to R is 15 % above what is recorded
+                    in tools/bench.d/ratios.json, and names it
+  --record          records the ratios of this run
   --json FILE       also write the figures as JSON; - for standard output,
-                    then without the table
+                    then without the tables
+  --history FILE    append them to a file, one line a run
+  --picture FILE    also draw them (SVG)
   --stages          also where the time of an established packet goes
   --layouts         also other layouts of the connection table (lookup only)
   --flows N[,N...]  only established connections, so many (in ascending order)
@@ -48,11 +58,17 @@ Needs root. Touches no device and leaves nothing behind.
   --against OBJECT  also another build of bench.bpf.o, for comparing two trees
                     whose maps have the same layout
   --help            this text
+
+tools/bench code shows how large programs and maps are; its --help says more.
 )";
 
 struct Options {
   bool quick = false;
   bool help = false;
+  bool check = false;
+  bool record = false;
+  std::string ratios;           // the record's file
+  std::string history;          // a file, or empty
   std::vector<uint32_t> flows;  // empty: the usual ones, and all else
   uint32_t rounds = 0;          // 0: as many as usual
   std::string json;
@@ -82,6 +98,10 @@ bool ParseOptions(int argc, char** argv, Options& ret) {
     kRounds,
     kAgainst,
     kCommit,
+    kCheck,
+    kRecord,
+    kRatios,
+    kHistory,
     kHelpOption
   };
   const option known[] = {{"quick", no_argument, nullptr, kQuick},
@@ -92,6 +112,10 @@ bool ParseOptions(int argc, char** argv, Options& ret) {
                           {"rounds", required_argument, nullptr, kRounds},
                           {"against", required_argument, nullptr, kAgainst},
                           {"commit", required_argument, nullptr, kCommit},
+                          {"check", no_argument, nullptr, kCheck},
+                          {"record", no_argument, nullptr, kRecord},
+                          {"ratios", required_argument, nullptr, kRatios},
+                          {"history", required_argument, nullptr, kHistory},
                           {"help", no_argument, nullptr, kHelpOption},
                           {nullptr, 0, nullptr, 0}};
   int found;
@@ -128,6 +152,18 @@ bool ParseOptions(int argc, char** argv, Options& ret) {
       case kCommit:
         ret.commit = optarg;
         break;
+      case kCheck:
+        ret.check = true;
+        break;
+      case kRecord:
+        ret.record = true;
+        break;
+      case kRatios:
+        ret.ratios = optarg;
+        break;
+      case kHistory:
+        ret.history = optarg;
+        break;
       case 'h':
       case kHelpOption:
         ret.help = true;
@@ -140,30 +176,38 @@ bool ParseOptions(int argc, char** argv, Options& ret) {
     absl::FPrintF(stderr, "bench: unexpected argument '%s'\n", argv[optind]);
     return false;
   }
+  if ((ret.check || ret.record) &&
+      (ret.check == ret.record || ret.ratios.empty() || !ret.flows.empty())) {
+    absl::FPrintF(stderr,
+                  "bench: --check and --record are for all paths, and exclude "
+                  "each other\n");
+    return false;
+  }
   return true;
 }
 
-// The shipped program, and the same with the packet's maker before it.
-struct Programs {
-  ProgramInfo shipped, wrapped;
-};
+// "2026-01-31T12:00:00Z".
+std::string Now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof(text), "%FT%TZ", std::gmtime(&now));
+  return text;
+}
 
-// That what is measured is what is shipped.
-absl::StatusOr<Programs> ComparePrograms(World& world) {
-  Programs programs;
-  XLVS_ASSIGN_OR_RETURN(programs.shipped, ReadProgramInfo(world.shipped()));
+// That what is measured is what is shipped. Returns it with the packet's maker
+// before it.
+absl::StatusOr<ProgramInfo> ComparePrograms(World& world) {
+  XLVS_ASSIGN_OR_RETURN(const ProgramInfo shipped,
+                        ReadProgramInfo(world.shipped()));
   XLVS_ASSIGN_OR_RETURN(
       const ProgramInfo here,
       ReadProgramInfo(world.bench().program("xlvs_director")));
-  XLVS_ASSIGN_OR_RETURN(
-      programs.wrapped,
-      ReadProgramInfo(world.bench().program("bench_xlvs_request_4tcp")));
-  if (here.code.size() != programs.shipped.code.size() ||
-      std::memcmp(here.code.data(), programs.shipped.code.data(),
+  if (here.code.size() != shipped.code.size() ||
+      std::memcmp(here.code.data(), shipped.code.data(),
                   here.code.size() * sizeof(bpf_insn)) != 0)
     return absl::InternalError(
         "the director in bench.bpf.o is not the shipped one: build anew");
-  return programs;
+  return ReadProgramInfo(world.bench().program("bench_xlvs_request_4tcp"));
 }
 
 class Bench {
@@ -179,6 +223,7 @@ class Bench {
 
   absl::Status Run() {
     pinned_ = PinThread();
+    XLVS_ASSIGN_OR_RETURN(code_, MeasureCode());
     XLVS_RETURN_IF_ERROR(RunEstablished());
     if (!options_.flows.empty()) return absl::OkStatus();
     if (!options_.quick) XLVS_RETURN_IF_ERROR(RunLargeTable());
@@ -205,15 +250,21 @@ class Bench {
         "cache (a connection asks the\nFIB once in 8 s).\n");
     absl::PrintF("%s, Linux %s, commit %s\n", CpuModel(), Kernel(),
                  options_.commit);
-    const ProgramInfo& shipped = programs_.shipped;
-    absl::PrintF("%s\ndirector: %s insns verified, %s translated, %s B jited\n",
-                 pinned_, WithCommas(shipped.verified_insns),
-                 WithCommas(shipped.translated_insns),
-                 WithCommas(shipped.jited_bytes));
     absl::PrintF(
-        "measured with the packet's maker: %s verified, %s translated\n",
-        WithCommas(programs_.wrapped.verified_insns),
-        WithCommas(programs_.wrapped.translated_insns));
+        "%s\nthe director with the packet's maker: %s insns verified, %s "
+        "translated\n",
+        pinned_, WithCommas(wrapped_.verified_insns),
+        WithCommas(wrapped_.translated_insns));
+    if (!options_.flows.empty()) return;
+    absl::PrintF("\n");
+    PrintCode(code_);
+    PrintTargets(established_);
+  }
+
+  std::vector<Row> rows() const {
+    std::vector<Row> all = established_;
+    all.insert(all.end(), new_conns_.begin(), new_conns_.end());
+    return all;
   }
 
   nlohmann::json Json() const {
@@ -222,12 +273,15 @@ class Bench {
                             {"translated_insns", info.translated_insns},
                             {"jited_bytes", info.jited_bytes}};
     };
-    nlohmann::json json = {{"cpu", CpuModel()},
+    nlohmann::json json = {{"time", Now()},
+                           {"quick", options_.quick},
+                           {"cpu", CpuModel()},
                            {"kernel", Kernel()},
                            {"commit", options_.commit},
                            {"pinned", pinned_},
-                           {"director", program(programs_.shipped)},
-                           {"director_with_maker", program(programs_.wrapped)},
+                           {"code", ToJson(code_)},
+                           {"director_with_maker", program(wrapped_)},
+                           {"targets", TargetsToJson(established_)},
                            {"established", ToJson(established_)},
                            {"new_connections", ToJson(new_conns_)}};
     if (options_.world.stages) {
@@ -242,7 +296,7 @@ class Bench {
  private:
   absl::Status RunEstablished() {
     XLVS_ASSIGN_OR_RETURN(const auto world, World::Make(options_.world));
-    XLVS_ASSIGN_OR_RETURN(programs_, ComparePrograms(*world));
+    XLVS_ASSIGN_OR_RETURN(wrapped_, ComparePrograms(*world));
     Established established(plan_, *world);
     XLVS_RETURN_IF_ERROR(established.Run());
     established_ = established.rows();
@@ -301,7 +355,8 @@ class Bench {
   const Options& options_;
   Plan plan_;
   std::string pinned_;
-  Programs programs_;
+  CodeFigures code_;
+  ProgramInfo wrapped_;
   std::vector<Row> established_, new_conns_, full_;
   std::vector<uint32_t> detail_counts_;
   std::vector<Line> request_stages_, reply_stages_, layouts_;
@@ -312,7 +367,13 @@ absl::Status Main(const Options& options) {
   Bench bench(options);
   XLVS_RETURN_IF_ERROR(bench.Run());
   if (options.json != "-") bench.Print();
-  if (!options.json.empty()) return WriteJson(options.json, bench.Json());
+  const nlohmann::json json = bench.Json();
+  if (!options.json.empty())
+    XLVS_RETURN_IF_ERROR(WriteJson(options.json, json));
+  if (!options.history.empty())
+    XLVS_RETURN_IF_ERROR(AppendJson(options.history, json));
+  if (options.record) return RecordRatios(options.ratios, bench.rows());
+  if (options.check) return CheckRatios(options.ratios, bench.rows());
   return absl::OkStatus();
 }
 

@@ -49,8 +49,8 @@ class NewConns {
   std::vector<Target*> targets_;
   std::vector<Row> rows_;
   uint32_t next_flow_ = 0;
-  uint32_t room_ = 0;             // flows after which the table is emptied
-  uint32_t reference_flows_ = 0;  // that R has from the last round
+  uint32_t room_ = 0;            // flows after which the table is emptied
+  uint32_t reference_next_ = 0;  // of R's flows
 };
 
 }  // namespace xlvs::bench

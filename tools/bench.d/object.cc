@@ -51,14 +51,23 @@ absl::Status SetConstants(
   return absl::OkStatus();
 }
 
-absl::Status ReuseMaps(bpf_object* object, const Instance& instance) {
+absl::StatusOr<UniqueFd> MapOf(const LoadOptions& options,
+                               const std::string& name) {
+  if (options.instance != nullptr) return options.instance->OpenPin(name);
+  const int fd = dup(options.beside->map_fd(name));
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat("use map ", name));
+  return UniqueFd(fd);
+}
+
+absl::Status ReuseMaps(bpf_object* object, const LoadOptions& options) {
   bpf_map* map;
   bpf_object__for_each_map(map, object) {
     const absl::string_view name = bpf_map__name(map);
     // Tail calls go to the object's own programs: another build's differ.
     if (!absl::StartsWith(name, "xlvs_") || name == "xlvs_programs") continue;
-    XLVS_ASSIGN_OR_RETURN(const UniqueFd fd,
-                          instance.OpenPin(absl::StripPrefix(name, "xlvs_")));
+    XLVS_ASSIGN_OR_RETURN(
+        const UniqueFd fd,
+        MapOf(options, std::string(absl::StripPrefix(name, "xlvs_"))));
     if (const int error = bpf_map__reuse_fd(map, fd.get()); error != 0)
       return ErrnoStatus(error, absl::StrCat("use map ", name));
   }
@@ -106,16 +115,16 @@ absl::StatusOr<Object> Object::Load(absl::string_view name,
   bpf_object* object = result.object_.get();
   if (object == nullptr)
     return ErrnoStatus(errno, absl::StrCat("open BPF object ", name));
-  if (options.instance != nullptr)
-    XLVS_RETURN_IF_ERROR(ReuseMaps(object, *options.instance));
+  if (options.instance != nullptr || options.beside != nullptr)
+    XLVS_RETURN_IF_ERROR(ReuseMaps(object, options));
   for (const auto& [map, entries] : options.map_entries)
     if (const int error = bpf_map__set_max_entries(
             bpf_object__find_map_by_name(object, map.c_str()), entries);
         error != 0)
       return ErrnoStatus(error, absl::StrCat("size of map ", map));
   XLVS_RETURN_IF_ERROR(SetConstants(object, options.constants));
-  if (bpf_program* arm =
-          bpf_object__find_program_by_name(object, kTimerStarter))
+  bpf_program* arm = bpf_object__find_program_by_name(object, kTimerStarter);
+  if (options.instance != nullptr && arm != nullptr)
     bpf_program__set_autoload(arm, false);
   bpf_program* program;
   bpf_object__for_each_program(program, object) {
@@ -128,9 +137,10 @@ absl::StatusOr<Object> Object::Load(absl::string_view name,
     return Context(ErrnoStatus(error, absl::StrCat("load ", name)),
                    LibbpfLog());
 
-  const int traffic = result.map(".bss");
-  XLVS_ASSIGN_OR_RETURN(result.traffic_, Mapped<bench_traffic>::Map(
-                                             UniqueFd(dup(traffic)), true));
+  if (const int traffic = result.map(".bss"); traffic >= 0) {
+    XLVS_ASSIGN_OR_RETURN(result.traffic_, Mapped<bench_traffic>::Map(
+                                               UniqueFd(dup(traffic)), true));
+  }
   return result;
 }
 

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "loader/datapath/bpf_object.h"
 #include "loader/datapath/instance.h"
 #include "loader/datapath/mapped.h"
 #include "tools/bench.d/traffic.h"
@@ -33,7 +34,10 @@ struct ProgramInfo {
 absl::StatusOr<ProgramInfo> ReadProgramInfo(int program_fd);
 
 struct LoadOptions {
-  const Instance* instance = nullptr;  // null: the object has no xlvs_* map
+  // Whose maps named xlvs_* it uses: an instance's, or a loaded director's.
+  // Neither: it has none, or makes its own.
+  const Instance* instance = nullptr;
+  const BpfObject* beside = nullptr;
   std::vector<std::pair<std::string, uint32_t>> map_entries = {};
   // Read-only variables by name, raw.
   std::vector<std::pair<std::string, std::string>> constants = {};
@@ -53,6 +57,8 @@ class Object {
 
   int program(const std::string& name) const;  // -1 if there is none
   int map(const std::string& name) const;
+  bpf_object* raw() const { return object_.get(); }
+  // Only of the bench's own objects.
   bench_traffic& traffic() { return traffic_[0]; }
 
  private:

@@ -20,6 +20,8 @@ packages_lab=(
 # shellcheck disable=SC2034
 packages_check=(shellcheck clang-format)
 # shellcheck disable=SC2034
+packages_picture=(python3 python3-matplotlib)
+# shellcheck disable=SC2034
 packages_vm=(qemu-system-x86 busybox-static kmod cpio xz-utils ipvsadm)
 
 packages_missing() {
