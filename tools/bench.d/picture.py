@@ -120,7 +120,7 @@ def draw_bars(axes, costs):
     axes.set_yticks(range(len(rows)))
     axes.set_yticklabels([label for _, label in rows])
     axes.set_ylim(len(rows) - 0.4, -0.85)
-    axes.set_xlim(0, 1.2 * longest)
+    axes.set_xlim(0, 1.2 * longest or 1)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("ns a packet above the floor")
     axes.set_title("Every way to a real server, 1 connection", loc="left")

@@ -84,11 +84,11 @@ void PrintEstablished(std::vector<Row> rows) {
 
 void PrintNewConns(std::vector<Row> rows) {
   SortByPath(rows);
-  absl::PrintF("\n%-24s%13s%9s%9s%14s%11s\n", "new connection", "real servers",
+  absl::PrintF("\n%-24s%13s%9s%8s%15s%11s\n", "new connection", "real servers",
                "above", "/ R's", "p10..p90", "conns/s");
-  absl::PrintF("%-24s%13s%9s%9s%14s\n", "", "", "ns", "", "ns");
+  absl::PrintF("%-24s%13s%9s%8s%15s\n", "", "", "ns", "", "ns");
   for (const Row& row : rows)
-    absl::PrintF("%-24s%13s%9.0f%9.2f%14s%11s\n", row.text,
+    absl::PrintF("%-24s%13s%9.0f%8.2f%15s%11s\n", row.text,
                  row.count == 0 ? "" : WithCommas(row.count), row.above.median,
                  row.ratio.median, Spread(row.above),
                  WithCommas(row.per_second));

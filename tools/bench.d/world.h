@@ -98,6 +98,12 @@ class World {
     pools_[target.service].embryonic = conns;
   }
 
+  // Has schedulers believe that each real server has so many.
+  void SetActive(const Target& target, int32_t conns) {
+    for (const uint32_t id : target.dests)
+      loads_[id] = {.active = conns, .inactive = 0};
+  }
+
   // How often the director's packets ended so.
   absl::StatusOr<uint64_t> Ending(EndingField ending) const;
   absl::StatusOr<uint64_t> ConnsMade(const Target& target) const;
