@@ -16,6 +16,7 @@ packages_lab=(
   nginx-light libnginx-mod-http-echo wrk curl iproute2 ethtool jq procps
   util-linux ca-certificates netbase python3 python3-scapy clang libc6-dev
   bpftool dnsmasq-base bind9-dnsutils iperf3 iputils-ping traceroute tcpdump
+  ldirectord
 )
 # shellcheck disable=SC2034
 packages_check=(shellcheck clang-format)
@@ -32,11 +33,12 @@ packages_missing() {
   done
 }
 
-# nginx comes with a service. The lab starts its own nginx processes, in its
-# own namespaces, so nothing may listen on the host, now or after a reboot.
+# nginx and ldirectord come with services. The lab starts its own processes, in
+# its own namespaces, so nothing may listen on the host or work its tables, now
+# or after a reboot. Who had them before keeps them as they were.
 _packages_install() {
-  local policy=/usr/sbin/policy-rc.d made='' had_nginx
-  had_nginx=$(packages_missing nginx)
+  local policy=/usr/sbin/policy-rc.d made='' service new
+  new=$(packages_missing nginx ldirectord)
   if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
@@ -47,10 +49,11 @@ _packages_install() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update
   apt-get -qq -y --no-install-recommends install "$@"
-  if [[ -n $had_nginx && -z $(packages_missing nginx) ]]; then
-    update-rc.d nginx disable >/dev/null 2>&1 || true
-    [[ ! -d /run/systemd/system ]] || systemctl -q disable nginx || true
-  fi
+  for service in $new; do
+    [[ -z $(packages_missing "$service") ]] || continue
+    update-rc.d "$service" disable >/dev/null 2>&1 || true
+    [[ ! -d /run/systemd/system ]] || systemctl -q disable "$service" || true
+  done
 }
 
 # install_packages PACKAGE...
