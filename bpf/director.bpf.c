@@ -5,11 +5,11 @@
  *   parse -> lookup -> schedule -> forward -> emit
  *
  * What a stage does is in its folder, the order of the stages in bpf/path/, and
- * the ways a packet can end in maps/step.h. The same paths stand in two
- * programs: in xlvs_director for the commonest shape of a packet, where every
- * offset is a constant, and in xlvs_director_any for all others. ICMP has one
- * of its own, and so has what makes a connection: first packets need more
- * stack, and known connections' packets less code. */
+ * the ways a packet can end in maps/step.h. The same paths stand in three
+ * programs: in xlvs_director and xlvs_director_v6 for the commonest shapes of a
+ * packet, where every offset is a constant, and in xlvs_director_any for all
+ * others. ICMP has one of its own, and so has what makes a connection: first
+ * packets need more stack, and known connections' packets less code. */
 #include "bpf/emit/icmp_error.h"
 #include "bpf/expire/timer.h"
 #include "bpf/lib/finish.h"
@@ -21,6 +21,7 @@
 #include "bpf/path/to_client.h"
 #include "bpf/path/to_dest.h"
 
+int xlvs_director_v6(struct xdp_md* ctx);
 int xlvs_director_any(struct xdp_md* ctx);
 int xlvs_director_icmp(struct xdp_md* ctx);
 int xlvs_director_first(struct xdp_md* ctx);
@@ -28,6 +29,7 @@ int xlvs_director_first(struct xdp_md* ctx);
 /* The other programs. No user process writes it; it is pinned, because the
  * kernel empties such a map when no descriptor and no pin is left. */
 enum xlvs_program {
+  XLVS_PROGRAM_v6,
   XLVS_PROGRAM_any,
   XLVS_PROGRAM_icmp,
   XLVS_PROGRAM_first,
@@ -39,7 +41,8 @@ struct {
   __uint(max_entries, XLVS_PROGRAM_max);
   __array(values, int(void*));
 } xlvs_programs SEC(".maps") = {
-    .values = {[XLVS_PROGRAM_any] = (void*)&xlvs_director_any,
+    .values = {[XLVS_PROGRAM_v6] = (void*)&xlvs_director_v6,
+               [XLVS_PROGRAM_any] = (void*)&xlvs_director_any,
                [XLVS_PROGRAM_icmp] = (void*)&xlvs_director_icmp,
                [XLVS_PROGRAM_first] = (void*)&xlvs_director_first},
 };
@@ -98,26 +101,44 @@ static __always_inline struct xlvs_packet* xlvs_blank_packet(void) {
   return &scratch->packet;
 }
 
-static __always_inline int xlvs_direct(struct xdp_md* ctx) {
-  xlvs_count_rx();
-  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+/* The packets of one plain shape. */
+static __always_inline int xlvs_direct_plain(
+    struct xdp_md* ctx, struct xlvs_shape shape,
+    const struct xlvs_control* control) {
   const struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
-  if (!control || !clock) return xlvs_finish(XLVS_STEP_drop_internal);
-  if (!control->services) return xlvs_finish(XLVS_STEP_pass_no_services);
+  if (!clock) return xlvs_finish(XLVS_STEP_drop_internal);
   struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks),
                             .secure_tcp = XLVS_READ_ONCE(clock->secure_tcp)};
-  const enum xlvs_step step = xlvs_parse_plain(xlvs_cursor(ctx), &pkt);
+  const enum xlvs_step step = xlvs_parse_plain(xlvs_cursor(ctx), shape, &pkt);
   if (step == XLVS_STEP_next)
-    return xlvs_end(ctx,
-                    xlvs_dispatch(ctx, &pkt, XLVS_SHAPE_PLAIN_V4, control));
+    return xlvs_end(ctx, xlvs_dispatch(ctx, &pkt, shape, control));
   if (step == XLVS_STEP_other_shape)
     bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_any);
   return xlvs_finish(step);
 }
 
+static __always_inline int xlvs_direct(struct xdp_md* ctx) {
+  xlvs_count_rx();
+  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  if (!control) return xlvs_finish(XLVS_STEP_drop_internal);
+  if (!control->services) return xlvs_finish(XLVS_STEP_pass_no_services);
+  const struct xlvs_cursor frame = xlvs_cursor(ctx);
+  const struct ethhdr* eth = frame.next;
+  if ((void*)(eth + 1) <= frame.end && eth->h_proto == bpf_htons(ETH_P_IPV6))
+    bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_v6);
+  return xlvs_direct_plain(ctx, XLVS_SHAPE_PLAIN_V4, control);
+}
+
 SEC("xdp.frags")
 int xlvs_director(struct xdp_md* ctx) {
   return xlvs_direct(ctx);
+}
+
+SEC("xdp.frags")
+int xlvs_director_v6(struct xdp_md* ctx) {
+  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
+  return control ? xlvs_direct_plain(ctx, XLVS_SHAPE_PLAIN_V6, control)
+                 : xlvs_finish(XLVS_STEP_drop_internal);
 }
 
 SEC("xdp.frags")

@@ -114,7 +114,7 @@ XLVS_ASSERT_NO_PADDING(struct xlvs_counters);
 struct xlvs_load {
   __s32 active;
   __s32 inactive;
-};
+} __attribute__((aligned(8))); /* read at once */
 XLVS_ASSERT_SIZE(struct xlvs_load, 8);
 XLVS_ASSERT_NO_PADDING(struct xlvs_load);
 

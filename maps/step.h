@@ -81,7 +81,7 @@ enum xlvs_step {
       XLVS_STEP_max,
   /* Not endings: */
   XLVS_STEP_next = XLVS_STEP_max, /* go on */
-  XLVS_STEP_other_shape,          /* the other program has to look */
+  XLVS_STEP_other_shape,          /* the program for any shape has to look */
   XLVS_STEP_begins,               /* a connection has to be made */
 };
 

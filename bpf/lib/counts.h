@@ -13,8 +13,11 @@ static __always_inline struct xlvs_load xlvs_load_seen(__u32 dest) {
   struct xlvs_load seen = {};
   const struct xlvs_load* load = bpf_map_lookup_elem(&xlvs_loads, &dest);
   if (!load) return seen;
-  seen.active = XLVS_READ_ONCE(load->active);
-  seen.inactive = XLVS_READ_ONCE(load->inactive);
+  const union {
+    __u64 word;
+    struct xlvs_load load;
+  } told = {.word = *(volatile __u64*)load};
+  seen = told.load;
   if (xlvs_cfg.count_batch > 1) {
     const struct xlvs_counters* own =
         bpf_map_lookup_elem(&xlvs_counters, &dest);

@@ -7,10 +7,6 @@
 #include "bpf/lib/cursor.h"
 #include "bpf/tables.h"
 
-static __always_inline __be16 xlvs_ethertype(enum xlvs_l3 l3) {
-  return l3 == XLVS_V4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
-}
-
 /* The tags of a way, NULL if it has none. */
 static __always_inline const struct xlvs_vlan* xlvs_vlan_of(
     const struct xlvs_nexthop* way) {

@@ -56,6 +56,10 @@ enum xlvs_fragment {
 
 enum xlvs_l3 { XLVS_V4, XLVS_V6 };
 
+static __always_inline __be16 xlvs_ethertype(enum xlvs_l3 l3) {
+  return l3 == XLVS_V4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+}
+
 /* Where the headers are. Passed by value beside the packet, so that in the
  * program for the commonest shape it is a constant all the way down. */
 struct xlvs_shape {
@@ -70,6 +74,12 @@ struct xlvs_shape {
       .l3 = XLVS_V4,                   \
       .l3_off = sizeof(struct ethhdr), \
       .l4_off = sizeof(struct ethhdr) + sizeof(struct iphdr)})
+/* Ethernet without a tag, IPv6 without extension headers. */
+#define XLVS_SHAPE_PLAIN_V6            \
+  ((struct xlvs_shape){                \
+      .l3 = XLVS_V6,                   \
+      .l3_off = sizeof(struct ethhdr), \
+      .l4_off = sizeof(struct ethhdr) + sizeof(struct ipv6hdr)})
 #define XLVS_L3_OFF_MAX 22   /* two VLAN tags */
 #define XLVS_L4_OFF_MAX 1023 /* what the verifier is told; a mask */
 

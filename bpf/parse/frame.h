@@ -3,38 +3,57 @@
  * A frame -> struct xlvs_packet. Reads only. What is not understood is passed
  * to the kernel, by name.
  *
- * Two ways in, one set of readers (bpf/lib/headers.h): the commonest shape, all
- * of whose offsets are constant, and any shape. */
+ * Two ways in, one set of readers (bpf/lib/headers.h): the commonest shapes,
+ * all of whose offsets are constant, and any shape. */
 #ifndef XLVS_BPF_PARSE_FRAME_H
 #define XLVS_BPF_PARSE_FRAME_H
 
 #include "bpf/lib/headers.h"
 #include "maps/nexthop.h"
 
-/* Ethernet, IPv4 without options and whole, TCP or UDP. `other_shape`: it may
- * be one of ours, but xlvs_parse has to look. */
+/* IPv4 without options and whole, or IPv6 without extension headers; with TCP
+ * or UDP. */
+static __always_inline bool xlvs_is_plain(const void* l3, enum xlvs_l3 family) {
+  __u8 protocol;
+  if (family == XLVS_V4) {
+    const struct iphdr* ip = l3;
+    if (*(const __u8*)l3 != 0x45 || /* version 4, 5 words */
+        ip->frag_off & bpf_htons(XLVS_IP_MORE_FRAGMENTS | XLVS_IP_OFFSET))
+      return false;
+    protocol = ip->protocol;
+  } else {
+    const struct ipv6hdr* ip = l3;
+    if (*(const __u8*)l3 >> 4 != 6) return false;
+    protocol = ip->nexthdr;
+  }
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+/* Ethernet without a tag and what is plain, as `shape`, a constant, says.
+ * `other_shape`: it may be one of ours, but xlvs_parse has to look. */
 static __always_inline enum xlvs_step xlvs_parse_plain(
-    struct xlvs_cursor cursor, struct xlvs_packet* ret) {
-  const struct ethhdr* eth =
-      xlvs_take(&cursor, sizeof(*eth) + sizeof(struct iphdr));
-  if (!eth) return XLVS_STEP_other_shape;
-  const struct iphdr* ip = (const void*)(eth + 1);
-  if (eth->h_proto != bpf_htons(ETH_P_IP))
+    struct xlvs_cursor cursor, struct xlvs_shape shape,
+    struct xlvs_packet* ret) {
+  const struct ethhdr* eth = cursor.next;
+  if ((void*)(eth + 1) > cursor.end) return XLVS_STEP_other_shape;
+  if (eth->h_proto != xlvs_ethertype(shape.l3))
     return eth->h_proto == bpf_htons(ETH_P_IPV6) ||
                    eth->h_proto == bpf_htons(ETH_P_8021Q) ||
                    eth->h_proto == bpf_htons(ETH_P_8021AD)
                ? XLVS_STEP_other_shape
                : XLVS_STEP_pass_not_ip;
-  if (*(const __u8*)ip != 0x45 || /* version 4, 5 words */
-      ip->frag_off & bpf_htons(XLVS_IP_MORE_FRAGMENTS | XLVS_IP_OFFSET) ||
-      (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
-    return XLVS_STEP_other_shape;
+  if (!xlvs_take(&cursor, shape.l4_off)) return XLVS_STEP_other_shape;
+  const void* l3 = eth + 1;
+  if (!xlvs_is_plain(l3, shape.l3)) return XLVS_STEP_other_shape;
+  if (shape.l3 == XLVS_V4) {
+    xlvs_parse_v4(l3, ret);
+  } else {
+    const enum xlvs_step step = xlvs_parse_v6(l3, ret);
+    if (step != XLVS_STEP_next) return step;
+  }
   if (eth->h_dest[0] & 1) return XLVS_STEP_pass_not_unicast;
-  xlvs_parse_v4(ip, ret);
   /* Longer than what is here in one piece: it may have frags. */
-  if (ret->ip_bytes > (__u64)(cursor.end - (const void*)ip))
-    return XLVS_STEP_other_shape;
-  const struct xlvs_shape shape = XLVS_SHAPE_PLAIN_V4;
+  if (ret->ip_bytes > (__u64)(cursor.end - l3)) return XLVS_STEP_other_shape;
   ret->l3_off = shape.l3_off;
   ret->l4_off = shape.l4_off;
   ret->fragment = shape.fragment;

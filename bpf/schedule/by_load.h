@@ -84,6 +84,7 @@ static __always_inline void xlvs_load_search_slot(
   search->best_cost = cost;
 }
 
+/* Behind the end of a list, its last chunk has slots of weight 0. */
 static __always_inline long xlvs_load_search_chunk(
     __u32 step, struct xlvs_load_search* search,
     const struct xlvs_load_rule* rule) {
@@ -92,7 +93,6 @@ static __always_inline long xlvs_load_search_chunk(
   if (!slots) return 1;
   for (__u32 i = 0; i < XLVS_SLOTS_PER_CHUNK; i++) {
     const struct xlvs_slot* slot = &slots->slot[i];
-    if (step * XLVS_SLOTS_PER_CHUNK + i >= search->list.count) return 1;
     if (slot->weight) xlvs_load_search_slot(slot, search, rule);
   }
   return search->best_cost <= 0; /* nothing costs less */
@@ -107,7 +107,7 @@ static __always_inline struct xlvs_load_search xlvs_load_search_on(
 
 static __always_inline __u32
 xlvs_load_search_steps(const struct xlvs_load_search* search) {
-  return search->list.count / XLVS_SLOTS_PER_CHUNK + 1;
+  return (search->list.count + XLVS_SLOTS_PER_CHUNK - 1) / XLVS_SLOTS_PER_CHUNK;
 }
 
 /* The dest of least cost, 0 if none is eligible. The mark after the loop keeps

@@ -454,9 +454,12 @@ absl::Status MapDirector::PublishList(ServiceState& service, bool restart,
         new_list.first_chunk,
         rooms_[room].Allocate(ChunksFor(slots.size()), replaces));
     control_[0].next_chunk[room] = rooms_[room].next();
-    for (uint32_t i = 0; i < slots.size(); ++i)
+    // Some schedulers know the list's end by weights of 0.
+    const uint32_t room_slots = ChunksFor(slots.size()) * XLVS_SLOTS_PER_CHUNK;
+    for (uint32_t i = 0; i < room_slots; ++i)
       slots_[new_list.first_chunk + i / XLVS_SLOTS_PER_CHUNK]
-          .slot[i % XLVS_SLOTS_PER_CHUNK] = slots[i];
+          .slot[i % XLVS_SLOTS_PER_CHUNK] =
+          i < slots.size() ? slots[i] : xlvs_slot{};
   }
   const Thresholds thresholds = ThresholdsOf(wanted);
   StoreWord(pool.threshold_step, thresholds.step);
@@ -782,15 +785,14 @@ bool MapDirector::IsOverloaded(uint32_t id, const Dest& dest, bool is_now) {
   const xlvs_counters counters = SumOverCpus(id);
   const int64_t conns = int64_t{counters.active} + counters.inactive;
   if (conns >= dest.u_threshold) return true;
-  return is_now && (dest.l_threshold != 0
-                        ? conns >= dest.l_threshold
-                        : 4 * conns >= 3 * int64_t{dest.u_threshold});
+  return is_now &&
+         (dest.l_threshold != 0 ? conns >= dest.l_threshold
+                                : 4 * conns >= 3 * int64_t{dest.u_threshold});
 }
 
 // Packets read it meanwhile: each word is the old or the new one, and the
 // method, which says what the others are for, comes last.
-void MapDirector::Configure(uint32_t id, const Dest& dest,
-                            const Route& route) {
+void MapDirector::Configure(uint32_t id, const Dest& dest, const Route& route) {
   xlvs_dest& record = dests_[id];
   const bool local = route.type == RouteType::kLocal;
   const bool limited = dest.u_threshold != 0 || dest.l_threshold != 0;

@@ -297,7 +297,8 @@ class Draw:
         if kind < 0.94:  # what exists
             if known and rng.random() < 0.6:
                 return [self.dest_line("-a", service, known[0], service.dests[known[0]])]
-            return [f"-A {service.option()} -s rr"]
+            # A mistake would end the restore: xlvs does nothing of it then.
+            return [f"-A {service.option()} -s rr" + " -p" * (not service.port)]
         if kind < 0.98:  # what does not
             key, values = (rng.randrange(SERVERS), service.six), [service.port, "-m", 1]
             if key not in service.dests:

@@ -53,9 +53,10 @@ TEST_P(Budget, LoadsWithinItAndWorks) {
   Bench bench(options);
   const std::pair<const char*, UniqueFd> programs[] = {
       {"program", Must(bench.instance().OpenPin("program"))},
-      {"any", Tail(bench, 0)},
-      {"icmp", Tail(bench, 1)},
-      {"first", Tail(bench, 2)},
+      {"v6", Tail(bench, 0)},
+      {"any", Tail(bench, 1)},
+      {"icmp", Tail(bench, 2)},
+      {"first", Tail(bench, 3)},
       {"arm", Must(bench.instance().OpenPin("arm"))}};
   for (const auto& [name, fd] : programs) {
     const uint32_t insns = VerifiedInsns(fd);

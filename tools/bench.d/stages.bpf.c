@@ -33,7 +33,8 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
   const struct xlvs_clock* clock = XLVS_ONLY(xlvs_clock);
   if (!control || !clock || !control->services) return XDP_ABORTED;
   struct xlvs_packet pkt = {.now_ticks = XLVS_READ_ONCE(clock->now_ticks)};
-  if (xlvs_parse_plain(xlvs_cursor(ctx), &pkt) != XLVS_STEP_next)
+  if (xlvs_parse_plain(xlvs_cursor(ctx), XLVS_SHAPE_PLAIN_V4, &pkt) !=
+      XLVS_STEP_next)
     return XDP_ABORTED;
   BENCH_CUT(BENCH_PARSE, &pkt);
 
