@@ -123,7 +123,8 @@ XLVS_ASSERT_NO_PADDING(struct xlvs_conn);
 #define XLVS_GROUPS_PER_BUCKET 16
 #define XLVS_CONNS_PER_BUCKET 64
 /* Buckets are filled to this on average when `--conns` connections exist; the
- * chance that one of a million finds its bucket full is then about 1e-5. */
+ * chance that any of a million finds its bucket full is then about 6e-5
+ * (docs/simulation.md). */
 #define XLVS_CONNS_PER_BUCKET_PLANNED 28
 
 struct xlvs_bucket {
