@@ -172,13 +172,7 @@ class Lab:
                               *((end, "eth0") for end in self.ends.values())):
             run("ip", "netns", "exec", netns, "ethtool", "-K", device, "tx", "off", "tso", "off",
                 "gso", "off", "gro", "on", "txvlan", "off", "rxvlan", "off")
-        with tempfile.TemporaryDirectory() as directory:
-            # Frames that XDP sends arrive only where XDP receives.
-            program = os.path.join(directory, "pass.o")
-            run("clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program,
-                input='__attribute__((section("xdp.frags"), used)) int all(void* c) { return 2; }')
-            for netns in self.ends.values():
-                run(*f"ip -n {netns} link set eth0 xdp obj {program} sec xdp.frags".split())
+        self.receive()
         for device in ("eth0", "eth1"):
             self.ip(f"link set {device} up")
         for netns in self.ends.values():
@@ -197,6 +191,18 @@ class Lab:
             far = net.far.rsplit(":" if net.six else ".", 1)[0]
             self.ip(f"route add {far + ':/64' if net.six else far + '.0/24'} via {net.server_router}")
             self.ip(f"route add prohibit {net.prohibited}")
+        self.connect()
+
+    def receive(self):
+        """Frames that XDP sends arrive only where XDP receives."""
+        with tempfile.TemporaryDirectory() as directory:
+            program = os.path.join(directory, "pass.o")
+            run("clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program,
+                input='__attribute__((section("xdp.frags"), used)) int all(void* c) { return 2; }')
+            for netns in self.ends.values():
+                run(*f"ip -n {netns} link set eth0 xdp obj {program} sec xdp.frags".split())
+
+    def connect(self):
         self.cables = {end: Cable(netns) for end, netns in self.ends.items()}
         self.wait_for_marks()
 

@@ -52,6 +52,7 @@ XLVS_ASSERT_SIZE(struct bench_traffic, 32);
 
 #if defined(__bpf__)
 #include "bpf/lib/csum.h"
+#include "tools/bench.d/mix.h"
 
 struct bench_traffic bench_traffic;
 
@@ -69,18 +70,10 @@ struct bench_addr {
   __be32 host;
 };
 
-static __always_inline __u32 bench_mix(__u32 x) {
-  x ^= x >> 16;
-  x *= 0x7feb352dU;
-  x ^= x >> 15;
-  x *= 0x846ca68bU;
-  return x ^ x >> 16;
-}
-
 static __always_inline __u32 bench_next_flow(void) {
   const __u32 run = bench_traffic.runs++;
   if (bench_traffic.in_order) return bench_traffic.first + run;
-  return ((__u64)bench_mix(run) * bench_traffic.flows) >> 32;
+  return bench_pick(run, bench_traffic.flows);
 }
 
 static __always_inline __be32 bench_client(__u32 flow) {
