@@ -4,8 +4,8 @@
 // network namespaces with a director between them. Asked by lines of JSON on
 // standard input, one run each; answers with a line each. For live_lab.py.
 //
-//   {"l4": "udp", "to": "10.1.0.100", "port": 1001, "packets": 100000,
-//    "flows": 1000, "first": 0, "ms": 500, "thread": 4711,
+//   {"sender": "frames", "l4": "udp", "to": "10.1.0.100", "port": 1001,
+//    "packets": 100000, "flows": 1000, "first": 0, "ms": 500, "thread": 4711,
 //    "expect": {"l4": 17, "net": "10.2.0.0", "bits": 24}}
 //   {"sent": 81234, "arrived": 81234, "strays": 0, "wall_ns": 500321000,
 //    "thread_ns": 41230000, "sender_ns": 498000000, "frame": "020000..."}
@@ -13,6 +13,8 @@
 // A run ends after `packets` packets or `ms` milliseconds, and when all that
 // was sent has arrived. `flows` 0: packet i is of flow `first` + i. `thread` is
 // whose CPU time is wanted: the director's. `frame` is the first that arrived.
+// `sender` is "frames", which live.bpf.c makes, or "sockets": the same packets
+// from a packet socket, each an skb.
 #include "tools/bench.d/live.h"
 
 #include <arpa/inet.h>
@@ -20,11 +22,13 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +54,7 @@
 #include "loader/base/status.h"
 #include "loader/base/unique_fd.h"
 #include "nlohmann/json.hpp"
+#include "tools/bench.d/mix.h"
 // The skeleton last: it names our structs without defining them.
 #include "live.skel.h"
 
@@ -89,6 +94,11 @@ uint64_t Sum(const uint8_t* data, size_t bytes) {
     sum += word;
   }
   return sum;
+}
+
+uint16_t Fold(uint64_t sum) {
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
 }
 
 void Put16(uint8_t* at, uint16_t value) {
@@ -147,17 +157,29 @@ std::string Hex(const uint8_t* data, size_t bytes) {
   return text;
 }
 
-// One run of BPF_PROG_TEST_RUN after the other, until told to end.
+void PutClient(uint64_t flow, const live_load& load, Frame& frame) {
+  const uint32_t saddr =
+      htonl(LIVE_CLIENTS + static_cast<uint32_t>(flow / LIVE_FLOWS_PER_CLIENT));
+  const uint16_t sport = htons(
+      LIVE_CLIENT_PORTS + static_cast<uint16_t>(flow % LIVE_FLOWS_PER_CLIENT));
+  const uint16_t ip_check = Fold(load.ip_sum + saddr);
+  const uint16_t l4_check = Fold(load.l4_sum + saddr + sport);
+  std::memcpy(&frame[kIpAt + 10], &ip_check, sizeof(ip_check));
+  std::memcpy(&frame[kIpAt + 12], &saddr, sizeof(saddr));
+  std::memcpy(&frame[kL4At], &sport, sizeof(sport));
+  std::memcpy(&frame[kL4At + (load.l4_proto == IPPROTO_UDP ? 6 : 16)],
+              &l4_check, sizeof(l4_check));
+}
+
+// A thread that sends until told to end.
 class Sender {
  public:
-  Sender(int program, uint32_t ifindex, int cpu, const Frame& frame)
-      : program_(program), ifindex_(ifindex), frame_(frame) {
+  virtual ~Sender() = default;
+
+  void Begin(int cpu) {
     thread_ = std::thread([this, cpu] {
-      if (absl::Status pinned = PinTo(cpu); !pinned.ok()) {
-        status_ = pinned;
-      } else {
-        Send();
-      }
+      status_ = PinTo(cpu);
+      if (status_.ok()) status_ = Send();
       ns_ = OwnThreadNs();
       done_ = true;
     });
@@ -165,7 +187,7 @@ class Sender {
 
   bool done() const { return done_; }
 
-  // A signal ends the run in the kernel. It may come just before that begins.
+  // A signal ends what runs in the kernel. It may come just before that begins.
   absl::Status End() {
     ending_ = true;
     while (!done_) {
@@ -178,12 +200,28 @@ class Sender {
 
   uint64_t ns() const { return ns_; }
 
+ protected:
+  virtual absl::Status Send() = 0;
+  bool ending() const { return ending_; }
+
  private:
-  void Send() {
+  std::atomic<bool> ending_ = false, done_ = false;
+  absl::Status status_;
+  uint64_t ns_ = 0;
+  std::thread thread_;
+};
+
+class FrameSender : public Sender {
+ public:
+  FrameSender(int program, uint32_t ifindex, const Frame& frame)
+      : program_(program), ifindex_(ifindex), frame_(frame) {}
+
+ private:
+  absl::Status Send() override {
     xdp_md context = {};
     context.data_end = frame_.size();
     context.ingress_ifindex = ifindex_;
-    while (!ending_) {
+    while (!ending()) {
       LIBBPF_OPTS(bpf_test_run_opts, options);
       options.data_in = frame_.data();
       options.data_size_in = frame_.size();
@@ -191,20 +229,81 @@ class Sender {
       options.ctx_size_in = sizeof(context);
       options.repeat = 1 << 30;
       options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
-      if (bpf_prog_test_run_opts(program_, &options) != 0 && errno != EINTR) {
-        status_ = ErrnoStatus(errno, "send XDP frames by BPF_PROG_TEST_RUN");
-        return;
-      }
+      if (bpf_prog_test_run_opts(program_, &options) != 0 && errno != EINTR)
+        return ErrnoStatus(errno, "send XDP frames by BPF_PROG_TEST_RUN");
     }
+    return absl::OkStatus();
   }
 
   const int program_;
   const uint32_t ifindex_;
   Frame frame_;
-  std::atomic<bool> ending_ = false, done_ = false;
-  absl::Status status_;
-  uint64_t ns_ = 0;
-  std::thread thread_;
+};
+
+class SocketSender : public Sender {
+ public:
+  SocketSender(uint32_t ifindex, const Frame& frame, live_load& load,
+               const volatile live_arrivals& arrivals)
+      : ifindex_(ifindex), load_(load), arrivals_(arrivals) {
+    frames_.fill(frame);
+  }
+
+ private:
+  static constexpr size_t kBatch = 32;
+
+  absl::Status Send() override {
+    const UniqueFd fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    sockaddr_ll address = {};
+    address.sll_family = AF_PACKET;
+    address.sll_ifindex = ifindex_;
+    const int on = 1;
+    if (fd.get() < 0 ||
+        bind(fd.get(), reinterpret_cast<sockaddr*>(&address),
+             sizeof(address)) != 0 ||
+        setsockopt(fd.get(), SOL_PACKET, PACKET_QDISC_BYPASS, &on,
+                   sizeof(on)) != 0)
+      return ErrnoStatus(errno, "make a packet socket");
+    const volatile live_load& load = load_;
+    while (!ending()) {
+      const uint64_t on_its_way = load.sent - arrivals_.packets;
+      if (load.stop || load.sent >= load.limit ||
+          on_its_way + kBatch > load.window) {
+        sched_yield();
+        continue;
+      }
+      XLVS_RETURN_IF_ERROR(SendBatch(
+          fd.get(), std::min<uint64_t>(kBatch, load.limit - load.sent)));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status SendBatch(int fd, size_t count) {
+    std::array<iovec, kBatch> vectors = {};
+    std::array<mmsghdr, kBatch> messages = {};
+    for (size_t i = 0; i < count; ++i) {
+      const uint64_t run = load_.sent + i;
+      PutClient(load_.flows ? bench_pick(run, load_.flows) : load_.first + run,
+                load_, frames_[i]);
+      vectors[i] = {frames_[i].data(), frames_[i].size()};
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    for (size_t sent = 0; sent < count;) {
+      const int some = sendmmsg(fd, &messages[sent], count - sent, 0);
+      if (some > 0) {
+        sent += some;
+      } else if (errno != EINTR && errno != ENOBUFS) {
+        return ErrnoStatus(errno, "send by a packet socket");
+      }
+    }
+    load_.sent += count;
+    return absl::OkStatus();
+  }
+
+  const uint32_t ifindex_;
+  live_load& load_;
+  const volatile live_arrivals& arrivals_;
+  std::array<Frame, kBatch> frames_;
 };
 
 class Live {
@@ -237,20 +336,29 @@ class Live {
     const int thread = request.at("thread");
     const auto limit = std::chrono::milliseconds(request.at("ms").get<int>());
     XLVS_ASSIGN_OR_RETURN(const uint64_t thread_ns, ThreadNs(thread));
-    Sender sender(bpf_program__fd(object_->progs.live_send), ifindex_, cpu_,
-                  frame);
-    const volatile live_load& load = object_->bss->live_load;
-    while (!sender.done() && load.sent == 0) std::this_thread::sleep_for(kPoll);
+    live_load& written = object_->bss->live_load;
+    std::unique_ptr<Sender> sender;
+    if (request.at("sender") == "frames") {
+      sender = std::make_unique<FrameSender>(
+          bpf_program__fd(object_->progs.live_send), ifindex_, frame);
+    } else {
+      sender = std::make_unique<SocketSender>(
+          ifindex_, frame, written, object_->bss->live_arrivals[arrival_cpu_]);
+    }
+    sender->Begin(cpu_);
+    const volatile live_load& load = written;
+    while (!sender->done() && load.sent == 0)
+      std::this_thread::sleep_for(kPoll);
     const auto begun = Clock::now();
-    while (!sender.done() && load.sent < load.limit &&
+    while (!sender->done() && load.sent < load.limit &&
            Clock::now() - begun < limit)
       std::this_thread::sleep_for(kPoll);
-    object_->bss->live_load.stop = 1;
+    written.stop = 1;
     const auto stopped = Clock::now();
     while (Arrived() < load.sent && Clock::now() - stopped < kDrain)
       std::this_thread::sleep_for(kPoll);
     const std::chrono::nanoseconds wall = Clock::now() - begun;
-    XLVS_RETURN_IF_ERROR(sender.End());
+    XLVS_RETURN_IF_ERROR(sender->End());
     std::this_thread::sleep_for(kPoll);  // until the receiver sleeps
     XLVS_ASSIGN_OR_RETURN(const uint64_t thread_ns_after, ThreadNs(thread));
     const live_sample& sample = object_->bss->live_sample;
@@ -260,7 +368,7 @@ class Live {
         {"strays", object_->bss->live_arrivals[arrival_cpu_].strays},
         {"wall_ns", wall.count()},
         {"thread_ns", thread_ns_after - thread_ns},
-        {"sender_ns", sender.ns()},
+        {"sender_ns", sender->ns()},
         {"frame", Hex(sample.frame, sample.bytes)}};
   }
 
@@ -289,6 +397,9 @@ class Live {
     const uint16_t port = request.at("port");
 
     Put16(&ret[12], ETH_P_IP);
+    constexpr uint8_t kToDirector[] = {2, 0, 0, 0, 0, 0xd0,
+                                       2, 0, 0, 0, 0, 0xc1};
+    std::memcpy(ret.data(), kToDirector, sizeof(kToDirector));
     uint8_t* ip = &ret[kIpAt];
     ip[0] = 0x45;
     Put16(ip + 2, 20 + l4_bytes);

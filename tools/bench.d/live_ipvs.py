@@ -4,46 +4,20 @@
 
 import argparse
 import json
-import os
-import signal
 import sys
 
-import live_lab  # noqa: F401  makes lab known
-from lab import run
-from live_lab import PORTS, Case, LiveLab, service_lines
-from live_report import Progress, Spread, Target, machine, machine_line, ratios, si
+from live_lab import Case, LiveLab, XlvsLab, run, service_lines
+from live_report import Progress, Target, machine, machine_line, ratios, table
 
 NAMES = {"masq": "Masq (NAT)", "route": "Route (DR)", "tunnel": "Tunnel (IPIP)"}
 CONN_TAB_BITS = 20  # so that IPVS's chains are short, however many connections
 
 
-class Ipvs:
-    def __init__(self, program):
+class IpvsLab(LiveLab):
+    def up(self, mtu):
+        super().up(mtu)
         run("modprobe", "ip_vs", f"conn_tab_bits={CONN_TAB_BITS}")
-        self.lab = LiveLab("bench-ipvs", program)
-        self.lab.in_director("ipvsadm", "-R", input=service_lines())
-
-
-class Xlvs:
-    def __init__(self, program, xlvs):
-        self.xlvs = xlvs
-        self.environment = dict(os.environ, XLVS_INSTANCE="bench-ipvs")
-        self.lab = LiveLab("bench-xlvs", program)
-        self.command("attach", "--conns", "1M", "eth0", "eth1")
-        self.command("-R", input=service_lines())
-
-    def command(self, *words, **options):
-        return self.lab.in_director(self.xlvs, *words, env=self.environment, **options)
-
-
-def table(cases, rounds):
-    lines = [f"{'director, one CPU':<34s} {'ns/packet':>10s} {'spread':>15s} {'packets/s':>10s}"]
-    for case in cases:
-        spread = Spread(case.ns)
-        lines.append(f"{case.name:<34s} {spread.median:10.0f} {f'{spread.low:.0f}-{spread.high:.0f}':>15s} "
-                     f"{si(1e9 / spread.median):>10s}")
-    lines.append(f"spread: the middle half of {rounds} rounds")
-    return lines
+        self.in_director("ipvsadm", "-R", input=service_lines())
 
 
 def main():
@@ -56,15 +30,14 @@ def main():
     parser.add_argument("--flows", type=int, default=1000)
     parser.add_argument("--news", type=int, default=10000)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     program = f"{options.build}/tools/bench.d/xlvs_bench_live"
-    print("  making four directors", file=sys.stderr, flush=True)
+    print("  making five directors", file=sys.stderr, flush=True)
     drop = LiveLab("bench-drop", program, "drop")
     tx = LiveLab("bench-tx", program, "tx")
     routing = LiveLab("bench-route", program)
-    ipvs = Ipvs(program)
-    xlvs = Xlvs(program, f"{options.build}/loader/xlvs")
+    ipvs = IpvsLab("bench-ipvs", program)
+    xlvs = XlvsLab("bench-xlvs", program, f"{options.build}/loader/xlvs")
 
     cases = [Case("XDP_DROP (control)", drop, "control"), Case("XDP_TX (control)", tx, "control"),
              Case("kernel routing (control)", routing, "routing")]
@@ -72,7 +45,7 @@ def main():
     for new in (False, True):
         for method, name in NAMES.items():
             what = f"{name}, {'new' if new else 'established'}"
-            pair = (Case(f"xlvs  {what}", xlvs.lab, method, new), Case(f"IPVS  {what}", ipvs.lab, method, new))
+            pair = (Case(f"xlvs  {what}", xlvs, method, new), Case(f"IPVS  {what}", ipvs, method, new))
             pairs[method, new] = pair
             cases += pair
     progress = Progress("round", options.rounds)
@@ -90,16 +63,15 @@ def main():
     for (method, new), (mine, theirs) in pairs.items():
         wanted = 6 if method == "masq" and not new else 5
         what = "new connections/s" if new else "packets/s"
-        targets.append(Target(f"{NAMES[method]}: IPVS's {what}", wanted, ratios(mine.ns, theirs.ns)))
+        targets.append(Target(f"{NAMES[method]}: {what}, beside IPVS", wanted, ratios(mine.ns, theirs.ns)))
     about = machine(options.commit)
-    print("\n".join(table(cases, options.rounds)))
-    print("\ntargets: xlvs does")
+    print("\n".join(table("director, one CPU", cases)))
+    print("\ntargets")
     print("\n".join(target.line() for target in targets))
-    print(f"\n{options.flows} flows. {machine_line(about)}")
+    print(f"\n{machine_line(about)}\n{options.flows} flows; medians of {options.rounds} rounds")
     with open(options.out, "w") as file:
         json.dump({"machine": about, "flows": options.flows,
-                   "cases": [{"name": case.name, "ns_per_packet": Spread(case.ns).json(),
-                              "packets_per_s_measured": Spread(case.rates).json()} for case in cases],
+                   "cases": [case.json() for case in cases],
                    "targets": [target.json() for target in targets]}, file, indent=1)
         file.write("\n")
 

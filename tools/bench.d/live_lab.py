@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/compat"))
 
 from lab import MAC, V4, Lab, run  # noqa: E402
+from live_report import Spread  # noqa: E402
 
 SERVERS = 8
 SENDER_CPU, DIRECTOR_CPU = 0, 1
@@ -25,6 +26,7 @@ PROTO = {"tcp": 6, "udp": 17}
 PORTS = {"masq": 1001, "route": 1002, "tunnel": 1003}
 NEW_FROM = 1 << 20  # flows below are established ones
 IPIP = 4
+CONNS = "2M"  # room for all that a benchmark makes
 
 
 def server(number):
@@ -113,17 +115,40 @@ class LiveLab(Lab):
 
     def down(self):
         if self.load is not None:
-            self.load.stdin.close()
+            self.load.terminate()
             self.load.wait()
             self.load = None
         super().down()
 
 
+class XlvsLab(LiveLab):
+    """Where the director is xlvs, with an instance of the lab's name."""
+
+    def __init__(self, name, program, xlvs):
+        self.xlvs = xlvs
+        super().__init__(name, program)
+
+    def up(self, mtu):
+        super().up(mtu)
+        said = self.command("attach", "--conns", CONNS, "eth0", "eth1")
+        if said.count("native") != 2:
+            raise SystemExit(f"xlvs attach: {said}")
+        self.command("-R", input=service_lines())
+
+    def command(self, *words, **options):
+        return self.in_director(self.xlvs, "--instance", self.name, *words, **options)
+
+    def down(self):
+        subprocess.run([self.xlvs, "--instance", self.name, "detach", "--purge"], capture_output=True,
+                       check=False)
+        super().down()
+
+
 class Case:
     """One thing to measure: what is sent to a lab's director, and what must
-    become of it."""
+    become of it. `sender`: frames or sockets."""
 
-    def __init__(self, name, lab, method, new=False):
+    def __init__(self, name, lab, method, new=False, sender="frames"):
         self.name, self.lab, self.method, self.new = name, lab, method, new
         self.ns, self.rates = [], []
         self.l4 = "tcp" if new else "udp"
@@ -135,7 +160,7 @@ class Case:
             net, bits = V4.vip, 32
         elif method == "tunnel":
             out = IPIP
-        self.request = {"l4": self.l4, "to": to, "port": PORTS.get(method, 1000),
+        self.request = {"sender": sender, "l4": self.l4, "to": to, "port": PORTS.get(method, 1000),
                         "expect": {"l4": out, "net": net, "bits": bits}}
 
     def establish(self, flows):
@@ -152,7 +177,10 @@ class Case:
         self.check(result)
         self.ns.append(result["thread_ns"] / result["arrived"])
         self.rates.append(result["arrived"] * 1e9 / result["wall_ns"])
-        self.sender_ns = result["sender_ns"] / result["sent"]
+
+    def json(self):
+        return {"name": self.name, "director_ns_per_packet": Spread(self.ns).json(),
+                "packets_per_s_of_the_run": Spread(self.rates).json()}
 
     def check(self, result):
         if result["strays"] > 0 or result["arrived"] < 0.999 * result["sent"] or not result["sent"]:

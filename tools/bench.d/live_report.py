@@ -49,6 +49,16 @@ def ratios(ours, theirs):
     return Spread(other / own for own, other in zip(ours, theirs))
 
 
+def table(title, cases):
+    """CPU time of the director, by case."""
+    lines = [f"{title:<41s} {'ns/packet':>10s} {'middle half':>13s} {'packets/s':>11s}"]
+    for case in cases:
+        ns = Spread(case.ns)
+        lines.append(f"{case.name:<41.41s} {ns.median:10.0f} {f'{ns.low:.0f}-{ns.high:.0f}':>13s} "
+                     f"{si(1e9 / ns.median):>11s}")
+    return lines
+
+
 class Target:
     def __init__(self, text, wanted, spread):
         self.text, self.wanted, self.got = text, wanted, spread
@@ -57,8 +67,8 @@ class Target:
         return self.got.median >= self.wanted
 
     def line(self):
-        return (f"  {'yes' if self.met() else 'NO ':3s} {self.text:<45.45s} {self.got.median:6.1f} x"
-                f"   at least {self.wanted:g} x")
+        return (f"{'yes' if self.met() else 'no':<3s} {self.text:<54.54s} {self.got.median:5.1f} x"
+                f"  wanted {self.wanted:2g} x")
 
     def json(self):
         return {"text": self.text, "wanted": self.wanted, "met": self.met(), "ratio": self.got.json()}

@@ -41,7 +41,8 @@ constexpr char kHelp[] =
 
 Measures what a packet costs in the director, beside an empty program and
 beside R, a plain NAT balancer on a kernel hash map, all in the same rounds.
-Needs root. Touches no device and leaves nothing behind.
+Needs root. Touches no device and leaves nothing behind. Through devices, and
+beside others: tools/bench live --help, tools/bench ipvs --help.
 
   --quick           fewer paths and rounds (under a minute; all: 6 minutes)
   --check           fails if a path's ratio to R is 15 % above what is recorded

@@ -5,9 +5,9 @@
 #ifndef XLVS_TOOLS_BENCH_D_MIX_H
 #define XLVS_TOOLS_BENCH_D_MIX_H
 
-#include "bpf/lib/prelude.h"
+#include "maps/layout.h"
 
-static __always_inline __u32 bench_mix(__u32 x) {
+static inline __u32 bench_mix(__u32 x) {
   x ^= x >> 16;
   x *= 0x7feb352dU;
   x ^= x >> 15;
@@ -16,7 +16,7 @@ static __always_inline __u32 bench_mix(__u32 x) {
 }
 
 /* Below `count`. */
-static __always_inline __u32 bench_pick(__u32 run, __u32 count) {
+static inline __u32 bench_pick(__u32 run, __u32 count) {
   return ((__u64)bench_mix(run) * count) >> 32;
 }
 

@@ -19,6 +19,8 @@ packages_lab=(
   ldirectord
 )
 # shellcheck disable=SC2034
+packages_bench=(nftables conntrack haproxy)
+# shellcheck disable=SC2034
 packages_check=(shellcheck clang-format)
 # shellcheck disable=SC2034
 packages_picture=(python3 python3-matplotlib)

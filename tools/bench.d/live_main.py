@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What `tools/bench live` runs once all is installed and built."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+
+import live_tcp
+from live_lab import PORTS, V4, SERVERS, Case, LiveLab, XlvsLab, server
+from live_report import Progress, Spread, Target, machine, machine_line, ratios, table
+
+NAMES = {"masq": "Masq", "route": "Route", "tunnel": "Tunnel"}
+
+
+class NftLab(LiveLab):
+    def up(self, mtu):
+        super().up(mtu)
+        ports = [("udp", PORTS["masq"]), ("tcp", PORTS["masq"])]
+        self.in_director("nft", "-f", "-",
+                         input=live_tcp.nft_rules(V4.vip, ports, map(server, range(SERVERS))))
+
+    def forget(self):
+        """Conntrack entries count for the whole machine, and there is a limit."""
+        self.in_director("conntrack", "-F")
+
+
+class Packets:
+    """The part with a sender of our own."""
+
+    def __init__(self, options, stack):
+        self.options = options
+        program = f"{options.build}/tools/bench.d/xlvs_bench_live"
+
+        def make(kind, *words):
+            lab = kind(*words)
+            stack.callback(lab.down)
+            return lab
+
+        drop = make(LiveLab, "bench-drop", program, "drop")
+        tx = make(LiveLab, "bench-tx", program, "tx")
+        routing = make(LiveLab, "bench-route", program)
+        self.nft = make(NftLab, "bench-nft", program)
+        xlvs = make(XlvsLab, "bench-xlvs", program, f"{options.build}/loader/xlvs")
+
+        def known(sender):
+            return [Case("XDP_DROP (control)", drop, "control", sender=sender),
+                    Case("XDP_TX (control)", tx, "control", sender=sender),
+                    Case("kernel routing (control)", routing, "routing", sender=sender),
+                    *(Case(f"xlvs {name}, established", xlvs, method, sender=sender)
+                      for method, name in NAMES.items()),
+                    Case("nftables DNAT, established", self.nft, "masq", sender=sender)]
+
+        self.frames = known("frames")
+        self.news = [Case("xlvs Masq, new connections", xlvs, "masq", new=True),
+                     Case("nftables DNAT, new connections", self.nft, "masq", new=True)]
+        self.sockets = known("sockets")
+
+    def measure(self):
+        options = self.options
+        cases = [*self.frames, *self.news, *self.sockets]
+        progress = Progress("packets, round", options.rounds)
+        for _ in range(options.rounds):
+            # Before each round, as what follows forgets them.
+            for case in self.frames:
+                case.establish(options.flows)
+            for case in cases:
+                case.sample(options.flows, options.ms, options.news)
+                if case is self.news[-1]:
+                    self.nft.forget()
+                    for again in self.frames:
+                        if again.lab is self.nft:
+                            again.establish(options.flows)
+            progress.step("")
+        progress.end()
+
+
+def measure_tcp(options, stack):
+    balancers = []
+    for kind, *words in ((live_tcp.Direct,), (live_tcp.Xlvs, f"{options.build}/loader/xlvs"),
+                         (live_tcp.Nftables,), (live_tcp.Haproxy,)):
+        balancers.append(kind(*words))
+        stack.callback(balancers[-1].down)
+    progress = Progress("HTTP, round", options.http_rounds)
+    for _ in range(options.http_rounds):
+        for balancer in balancers:
+            balancer.measure(options.seconds)
+        progress.step("")
+    progress.end()
+    return balancers
+
+
+def as_frames_us(packets, balancers):
+    """What xlvs would spend on a request if its packets came as frames: a new
+    connection's first packet, and the others as established ones. By round."""
+    mine, new = (next(case for case in cases if case.lab.name == "bench-xlvs")
+                 for cases in (packets.frames, packets.news))
+    more = balancers[1].packets_per_connection() - 1
+    return [(first + more * other) / 1e3 for first, other in zip(new.ns, mine.ns)]
+
+
+def http_table(balancers, computed_us):
+    lines = [f"{'HTTP, a connection a request':<30s} {'requests':>9s} {'latency, ms':>15s} {'CPU us/request':>17s}",
+             f"{'':<30s} {'/s':>9s} {'p50':>7s} {'p99':>7s} {'balancer':>9s} {'all':>7s} {'errors':>6s}"]
+    for one in balancers:
+        median = [Spread(v).median for v in (one.requests, one.p50, one.p99, one.balancer_us, one.all_us)]
+        lines.append(f"{one.name:<30s} {median[0]:9.0f} {median[1]:7.2f} {median[2]:7.2f} "
+                     f"{median[3]:9.1f} {median[4]:7.0f} {one.errors:6d}")
+    lines.append(f"{'xlvs, by frames (computed)':<30s} {'':>9s} {'':>7s} {'':>7s} {Spread(computed_us).median:9.1f}")
+    return lines
+
+
+def end(number, _):
+    """Once: what follows is the removal of all that was made."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--commit", required=True)
+    parser.add_argument("--json", default="")
+    for name, value in (("rounds", 7), ("ms", 300), ("flows", 1000), ("news", 20000), ("http-rounds", 5),
+                        ("seconds", 4)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    if len(os.sched_getaffinity(0)) < 2:
+        raise SystemExit("needs two CPUs: one sends, one is the director's")
+
+    with contextlib.ExitStack() as stack:
+        packets = Packets(options, stack)
+        packets.measure()
+    with contextlib.ExitStack() as stack:
+        balancers = measure_tcp(options, stack)
+        computed_us = as_frames_us(packets, balancers)
+    _, xlvs, nft, proxy = balancers
+
+    mine = next(case for case in packets.frames if case.lab.name == "bench-xlvs")
+    targets = [
+        Target("packets/s of a CPU, Masq beside nftables DNAT", 4, ratios(mine.ns, packets.frames[-1].ns)),
+        Target("new connections/s of a CPU, beside nftables DNAT", 4,
+               ratios(packets.news[0].ns, packets.news[1].ns)),
+        Target("requests a CPU second of the balancer, beside HAProxy", 10,
+               ratios(xlvs.balancer_us, proxy.balancer_us)),
+        Target("the same, xlvs by frames (computed)", 10,
+               Spread(Spread(proxy.balancer_us).median / us for us in computed_us)),
+    ]
+    about = machine(options.commit)
+    if options.json != "-":
+        print("\n".join([*table("XDP frames, as from a NIC", packets.frames), *table("", packets.news)[1:], "",
+                         *table("from sockets: an skb first, then XDP", packets.sockets), "",
+                         *http_table(balancers, computed_us), "", "targets", *(target.line() for target in targets), "",
+                         machine_line(about),
+                         f"{options.flows} flows; medians of {options.rounds} rounds, HTTP of {options.http_rounds}"]))
+    if options.json:
+        result = {
+            "machine": about, "flows": options.flows,
+            "frames": [case.json() for case in [*packets.frames, *packets.news]],
+            "sockets": [case.json() for case in packets.sockets],
+            "http": [{"name": one.name, "requests_per_s": Spread(one.requests).json(),
+                      "p50_ms": Spread(one.p50).json(), "p99_ms": Spread(one.p99).json(),
+                      "balancer_us_per_request": Spread(one.balancer_us).json(),
+                      "all_us_per_request": Spread(one.all_us).json(), "errors": one.errors}
+                     for one in balancers],
+            "http_xlvs_by_frames_us_per_request": Spread(computed_us).json(),
+            "http_beside_nftables": ratios(xlvs.balancer_us, nft.balancer_us).json(),
+            "targets": [target.json() for target in targets],
+        }
+        text = json.dumps(result, indent=1)
+        if options.json == "-":
+            print(text)
+        else:
+            with open(options.json, "w") as file:
+                file.write(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP, a connection a request, from wrk to nginx through one balancer, in a lab
+of tools/lab.
+
+A balancer's CPU time is that of the threads by which the director's devices
+receive (threaded NAPI: XDP, or the kernel's stack from there to the next device)
+and, if it is a proxy, of its process. The devices behind the director's cables
+have such threads, too, so that clients' and servers' receiving is in theirs.
+
+Everybody's is that of all of a lab's processes, these threads and the kernel's
+for softirqs: what /proc/stat would count for the whole machine, without what
+else goes on there.
+"""
+
+import contextlib
+import os
+import re
+import resource
+import subprocess
+import tempfile
+import time
+
+from live_lab import ROOT, napi_threads, run
+
+SERVERS = 4
+VIP = "192.168.1.100"
+CONNECTIONS = 32
+
+
+def server(number):
+    return f"192.168.1.{11 + number}"
+
+
+def schedstat_ns(path):
+    with open(path) as file:
+        return int(file.read().split()[0])
+
+
+def tasks_ns(process):
+    tasks = f"/proc/{process}/task"
+    return sum(schedstat_ns(f"{tasks}/{task}/schedstat") for task in os.listdir(tasks))
+
+
+def processes(belongs):
+    """Those of which belongs(number) is true, and does not fail."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if belongs(entry.name):
+                    found.append(entry.name)
+    return found
+
+
+def is_softirq_thread(number):
+    with open(f"/proc/{number}/comm") as file:
+        return file.read().startswith("ksoftirqd/")
+
+
+class Direct:
+    """No balancer: the director routes to one server."""
+
+    name, lab, url = "routing, to one server", "bench-none", f"http://{server(0)}/"
+
+    def __init__(self):
+        self.requests, self.p50, self.p99 = [], [], []
+        self.balancer_us, self.all_us, self.errors = [], [], 0
+        self.remove()
+        try:
+            run(str(ROOT / "tools/lab"), "up", "--name", self.lab, "--servers", str(SERVERS))
+            # Who cannot leave segments whole has its skbs received by NAPI.
+            run("ip", "netns", "exec", f"{self.lab}-net", "ethtool", "-K", "dir", "tx", "off", "tso", "off",
+                "gso", "off")
+            self.threads = self.thread_of("dir", "eth0") | self.thread_of("dir", "eth1")
+            self.other_threads = self.thread_of("client", "eth0") | self.thread_of("net", "dir")
+            self.inside("client", "sh", "-c", "echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range")
+            self.balance()
+            self.everybody = self.find_everybody()
+            self.measure(1.0, count=False)
+        except BaseException:
+            self.down()
+            raise
+
+    def find_everybody(self):
+        spaces = {os.stat(f"/run/netns/{name}").st_ino for name in os.listdir("/run/netns")
+                  if name.startswith(f"{self.lab}-")}
+        mine = processes(lambda number: os.stat(f"/proc/{number}/ns/net").st_ino in spaces)
+        return [*mine, *processes(is_softirq_thread), *self.threads, *self.other_threads]
+
+    def balance(self):
+        pass
+
+    def thread_of(self, who, device):
+        before = napi_threads()
+        run("ip", "netns", "exec", f"{self.lab}-{who}", "sh", "-c",
+            f"echo 1 >/sys/class/net/{device}/threaded")
+        return napi_threads() - before
+
+    def inside(self, who, *words, **options):
+        return run("nsenter", f"--net=/run/netns/{self.lab}-{who}", *words, **options)
+
+    def spent_ns(self):
+        return sum(map(tasks_ns, self.threads))
+
+    def all_ns(self):
+        wrk = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return sum(map(tasks_ns, self.everybody)) + 1e9 * (wrk.ru_utime + wrk.ru_stime)
+
+    def measure(self, seconds, count=True):
+        spent, everybody = self.spent_ns(), self.all_ns()
+        said = self.inside("client", "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:.0f}",
+                           "--timeout", "5", "--latency", "-H", "Connection: close", self.url)
+        spent, everybody = self.spent_ns() - spent, self.all_ns() - everybody
+        requests = int(re.search(r"(\d+) requests in", said)[1])
+        if not requests:
+            raise SystemExit(f"{self.name}: no request was answered: {said}")
+        if not count:
+            return
+        self.requests.append(float(re.search(r"Requests/sec: +([\d.]+)", said)[1]))
+        self.p50.append(milliseconds(said, 50))
+        self.p99.append(milliseconds(said, 99))
+        self.balancer_us.append(spent / 1e3 / requests)
+        self.all_us.append(everybody / 1e3 / requests)
+        for line in said.splitlines():
+            if "Socket errors" in line:
+                self.errors += sum(int(number) for number in re.findall(r"\d+", line))
+            elif "Non-2xx" in line:
+                self.errors += int(line.split()[-1])
+
+    def remove(self):
+        subprocess.run([ROOT / "tools/lab", "down", "--name", self.lab], capture_output=True, check=False)
+
+    def down(self):
+        self.remove()
+
+
+class Xlvs(Direct):
+    name, lab, url = "xlvs Masq, rr", "bench-tcp-x", f"http://{VIP}/"
+
+    def __init__(self, xlvs):
+        self.xlvs = [xlvs, "--instance", self.lab]
+        super().__init__()
+
+    def balance(self):
+        self.inside("dir", *self.xlvs, "attach", "--conns", "1M", "eth0", "eth1")
+        lines = [f"-A -t {VIP}:80 -s rr"] + [f"-a -t {VIP}:80 -r {server(i)}:80 -m" for i in range(SERVERS)]
+        self.inside("dir", *self.xlvs, "-R", input="\n".join(lines) + "\n")
+
+    def packets_per_connection(self):
+        """Of both directions."""
+        said = self.inside("dir", *self.xlvs, "-L", "-n", "--stats", "--exact")
+        conns, into, out = re.search(r"^TCP +\S+ +(\d+) +(\d+) +(\d+)", said, re.MULTILINE).groups()
+        return (int(into) + int(out)) / int(conns)
+
+    def remove(self):
+        subprocess.run([*self.xlvs, "detach", "--purge"], capture_output=True, check=False)
+        super().remove()
+
+
+class Nftables(Direct):
+    name, lab, url = "nftables DNAT, numgen", "bench-tcp-n", f"http://{VIP}/"
+
+    def balance(self):
+        self.inside("dir", "nft", "-f", "-", input=nft_rules(VIP, [("tcp", 80)], map(server, range(SERVERS))))
+
+
+class Haproxy(Direct):
+    name, lab, url = "HAProxy, TCP mode, roundrobin", "bench-tcp-h", f"http://{VIP}/"
+    process = None
+
+    def balance(self):
+        servers = "\n".join(f"  server rs{i} {server(i)}:80" for i in range(SERVERS))
+        # In a file without a name, which nobody has to remove.
+        with tempfile.TemporaryFile("w+") as file:
+            file.write(f"global\n  maxconn 8192\ndefaults\n  mode tcp\n  timeout connect 5s\n"
+                       f"  timeout client 30s\n  timeout server 30s\nlisten bench\n  bind {VIP}:80 backlog 4096\n"
+                       f"  balance roundrobin\n{servers}\n")
+            file.flush()
+            self.process = subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{self.lab}-dir", "haproxy", "-db", "-q", "-f",
+                 f"/proc/self/fd/{file.fileno()}"], pass_fds=[file.fileno()], stdin=subprocess.DEVNULL)
+            until = time.monotonic() + 5
+            while f"{VIP}:80" not in self.inside("dir", "ss", "-Hltn"):
+                if self.process.poll() is not None or time.monotonic() > until:
+                    raise SystemExit("haproxy does not listen")
+                time.sleep(0.05)
+
+    def spent_ns(self):
+        return super().spent_ns() + tasks_ns(self.process.pid)
+
+    def down(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+        super().down()
+
+
+def milliseconds(said, percent):
+    value, unit = re.search(rf"^ *{percent}% +([\d.]+)(us|ms|s)", said, re.MULTILINE).groups()
+    return float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit]
+
+
+def nft_rules(vip, ports, servers):
+    """DNAT of these ports, to servers in turn."""
+    servers = list(servers)
+    to = ", ".join(f"{i} : {address}" for i, address in enumerate(servers))
+    rules = "\n".join(f"    ip daddr {vip} {proto} dport {port} dnat to numgen inc mod {len(servers)} "
+                      f"map {{ {to} }}" for proto, port in ports)
+    return (f"table ip bench {{\n  chain prerouting {{\n    type nat hook prerouting priority dstnat;\n"
+            f"{rules}\n  }}\n}}\n")
