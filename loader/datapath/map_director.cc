@@ -622,9 +622,10 @@ void MapDirector::Release(const std::vector<const ServiceState*>& services,
 
 void MapDirector::EndConnsOfRemoved() {
   if (control_[0].set.expire_nodest_conn == 0) return;
-  // The round that is under way may be past them.
+  // The round that is under way may be past them, and a template goes in the
+  // round after the one in which its last connection went.
   StoreWord(control_[0].flush_until_sweep,
-            static_cast<uint32_t>(clock_[0].sweeps) + 2);
+            static_cast<uint32_t>(clock_[0].sweeps) + 3);
 }
 
 absl::Status MapDirector::DeleteService(const ServiceKey& key) {

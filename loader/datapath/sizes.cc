@@ -26,7 +26,7 @@ constexpr uint32_t kMaxMaglevTables = 65'536;
 // With few CPUs exact counts cost next to nothing; with many, every connection
 // would pull the same cache lines around.
 constexpr uint32_t kExactCountsCpus = 8;
-constexpr uint32_t kManyCpusBatch = 8;
+constexpr uint32_t kManyCpusBatch = 2;
 // A round over all buckets takes a second, or longer if that would mean more
 // than this at one tick (about 2 ms).
 constexpr uint32_t kMaxSweepBuckets = 65'536;

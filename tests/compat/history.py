@@ -90,6 +90,7 @@ class Service:
         self.six = vip.startswith("W")
         self.mark = None  # then packets of vip carry it
         self.persistent = False
+        self.persist = ""  # -p, once it had it
         self.dests = {}  # (server number, six) -> [port, method options, weight]
         self.gone = []  # dests that were removed
         self.lives = True
@@ -149,7 +150,9 @@ class Draw:
         words = f"-s {service.scheduler}"
         service.persistent = self.may("persist", 0.4)
         if service.persistent or service.port == 0:
-            words += self.rng.choice([" -p", " -p 60", " -p 600"])
+            # For good: a template's time is another's, see docs/differences.md.
+            service.persist = service.persist or self.rng.choice([" -p", " -p 60", " -p 600"])
+            words += service.persist
             if self.rng.random() < 0.4:
                 masks = ["64", "120", "128"] if service.six else ["255.255.255.0", "255.255.255.240", "255.255.255.255"]
                 words += " -M " + self.rng.choice(masks)

@@ -24,7 +24,7 @@ CLIENTS = 64
 SERVERS = 8
 RUN_VIPS = 4  # of each family
 IPVS_SYSCTL = "/proc/sys/net/ipv4/vs/"
-FLUSH_S = 3.0  # see docs/differences.md: expire_nodest_conn
+FLUSH_S = 4.5  # see docs/differences.md: expire_nodest_conn
 PLAYS_AN_ATTACHMENT = 40  # then xlvs starts afresh, if nothing else removes old connections
 CONN_ROW = re.compile(r"\w+ +\d+:\d\d ")
 

@@ -616,10 +616,10 @@ TEST_F(ConfigurationTest, ConnectionsOfRemovedServersEndIfSoSet) {
   EXPECT_EQ(bench.control[0].flush_until_sweep, 0u);
   Must(config().Set("expire_nodest_conn", 1));
   Must(config().DeleteDest(TcpKey(80), {Ip("10.0.0.2"), 80}));
-  EXPECT_EQ(bench.control[0].flush_until_sweep, 9u);
+  EXPECT_EQ(bench.control[0].flush_until_sweep, 10u);
   bench.clock[0].sweeps = 20;
   Must(config().DeleteService(TcpKey(80)));
-  EXPECT_EQ(bench.control[0].flush_until_sweep, 22u);
+  EXPECT_EQ(bench.control[0].flush_until_sweep, 23u);
 }
 
 TEST_F(ConfigurationTest, AServersEmbryonicConnectionsFollowItToANewService) {
