@@ -4,10 +4,11 @@
  * scheduler stands. xlvs_slots: the lists themselves.
  *
  * A list is a run of whole chunks in xlvs_slots: all dests of the service, in
- * IPVS's list order (the dest added last comes first), zeros behind the last. Of sh, dh and mh it is
- * their table: who owns slot 0, 1, 2 and so on (slot_hash.h). The loader never
- * edits a list in place: it writes a new run, then switches `list` with one
- * 64-bit store, so a packet sees the old list or the new one.
+ * IPVS's list order (the dest added last comes first), zeros behind the last.
+ * Of sh, dh and mh it is their table: who owns slot 0, 1, 2 and so on
+ * (slot_hash.h). The loader never edits a list in place: it writes a new run,
+ * then switches `list` with one 64-bit store, so a packet sees the old list or
+ * the new one.
  *
  * xlvs_slots has three rooms, one behind the other: for lists, for tables of sh
  * and dh, for tables of mh. In the latter two all runs are of one length, so
