@@ -223,6 +223,10 @@ class Side:
     def do_again(self, _):
         """What -S writes restores all that it says, under live connections."""
         saved = self.ipvsadm(["-S", "-n"])
+        if "expire_nodest_conn" in self.set_keys:
+            # Of real servers that come back at once, connections may or may not.
+            self.ipvsadm(["-C"])
+            time.sleep(FLUSH_S)
         restored = self.ipvsadm([], saved[1], "ipvsadm-restore")
         self.until_flushed(["-C"])
         _, asked, err = self.ipvsadm(["-R"], self.ask)
