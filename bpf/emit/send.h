@@ -23,8 +23,7 @@ static __always_inline enum xlvs_step xlvs_set_l2(
   if (shape.l3_off == sizeof(struct ethhdr) && !way->vlan) {
     struct ethhdr* eth = xlvs_at(ctx, 0, sizeof(*eth));
     if (!eth) return XLVS_STEP_drop_internal;
-    __builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
-    __builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
+    xlvs_put_macs(eth, way);
     return XLVS_STEP_next;
   }
   return xlvs_retag(ctx, shape.l3_off, shape.l3, way)
