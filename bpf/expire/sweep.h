@@ -12,10 +12,11 @@
 
 #define XLVS_NOTHING_DUE_TICKS 0x3fffffffU /* later than any timeout */
 
-/* Whether the connection's dest was removed and it shall not outlive it. */
+/* Whether the connection's dest was removed and it shall not outlive it. A
+ * template goes after its connections. */
 static __always_inline bool xlvs_is_flushed(const struct xlvs_conn* conn,
                                             union xlvs_life life) {
-  if (life.life.state >= XLVS_CONN_template_none) return false;
+  if (xlvs_is_held(life)) return false;
   const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
   const __u32 dest_id = xlvs_dest_id(ports);
   const struct xlvs_dest* dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id);
