@@ -72,7 +72,7 @@ def histories():
         result.append(("restore", of(argv("-R", input=text))))
         result.append(("restore", of(argv("-A -t 1.2.3.4:8 -s rr"), argv("", name="ipvsadm-restore", input=text),
                                      argv("-n", name="ipvsadm-save"))))
-    result += [(line, of(argv(line))) for line in table("kAccepted") + table("kNotYet")]
+    result += [(line, of(argv(line))) for line in table("kAccepted")]
     for line in table("kAccepted"):
         if re.match(r"-[eEdDZ] |--(edit|delete)", line):
             of_service = [argv(line.replace(match[0], "-A", 1)) for match in re.finditer(r"^-[EDZ]", line)]
