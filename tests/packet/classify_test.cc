@@ -987,6 +987,37 @@ TEST_F(Classify, WhatIsNotToAPersistentServicesOwnPortKeepsItsPort) {
             ViaRouter(From(reply, {ftp.addr, 50000})));
 }
 
+TEST_F(Classify, ConnectionsKeepTheirPortAsInIpvs) {
+  const auto keeps = [&](ServiceKey key, uint32_t persistent_s,
+                         uint16_t dport) {
+    const Service service = {
+        .key = key, .scheduler = Scheduler::kRr, .persistent_s = persistent_s};
+    Must(key.fwmark == 0 ? bench.config().AddService(service)
+                         : bench.config().EditService(service));
+    bench.AddDest(key, {kDest1.addr, dport});
+    EXPECT_EQ(bench.Run(Syn()).step, XLVS_STEP_tx_client_to_dest);
+    uint16_t port = 0;
+    for (const ConnView& view : Must(bench.config().Conns()))
+      if (view.cport == kClient1.port) port = view.dport;
+    EXPECT_THAT(port, testing::AnyOf(dport, kService1.port));
+    const bool result = port == kService1.port;
+    bench.Reset();
+    return result;
+  };
+  const auto tcp = [](uint16_t vport) {
+    return ServiceKey{.vaddr = ToIpAddr(kService1.addr),
+                      .vport = vport,
+                      .protocol = Protocol::kTcp};
+  };
+  EXPECT_FALSE(keeps(tcp(kService1.port), 0, 8080));
+  EXPECT_TRUE(keeps(tcp(kService1.port), 0, 0));
+  EXPECT_TRUE(keeps(tcp(0), 0, 8080));
+  EXPECT_TRUE(keeps(tcp(0), 60, 8081));
+  EXPECT_FALSE(keeps(MarkedService(bench, 5), 0, 8080));
+  EXPECT_TRUE(keeps(MarkedService(bench, 6), 0, 0));
+  EXPECT_TRUE(keeps(MarkedService(bench, 7), 60, 8081));
+}
+
 // As ip_vs_sched_persist has it, also while ip_vs_schedule has another for
 // later ones.
 TEST_F(Classify, AConnectionKeepsItsPortAlsoWhenItsServiceIsPersistentNoMore) {
