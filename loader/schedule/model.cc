@@ -77,6 +77,14 @@ void SchedulerModel::Delete(int id) {
   Changed();
 }
 
+// Below the lower threshold, or, without one, three quarters of the upper, it
+// gets connections again.
+bool SchedulerModel::StaysOverloaded(const Node& node) {
+  const int64_t total = node.active + node.inactive;
+  if (node.lower != 0) return total >= node.lower;
+  return node.upper != 0 && total * 4 >= node.upper * 3;
+}
+
 void SchedulerModel::Count(int id, int active, int inactive) {
   Node& node = Find(id);
   node.active += active;
@@ -87,12 +95,7 @@ void SchedulerModel::Count(int id, int active, int inactive) {
     node.overloaded = true;
   // Gone (ip_vs_unbind_dest).
   if (active + inactive < 0) {
-    if (node.lower != 0)
-      node.overloaded = node.overloaded && total >= node.lower;
-    else if (node.upper != 0)
-      node.overloaded = node.overloaded && total * 4 >= node.upper * 3;
-    else
-      node.overloaded = false;
+    node.overloaded = node.overloaded && StaysOverloaded(node);
   }
 }
 
@@ -102,14 +105,8 @@ void SchedulerModel::SetThresholds(int id, uint32_t upper, uint32_t lower) {
   node.upper = upper;
   node.lower = lower;
   const int64_t total = node.active + node.inactive;
-  if (upper == 0)
-    node.overloaded = false;
-  else if (total >= upper)
-    node.overloaded = true;
-  else
-    node.overloaded =
-        node.overloaded &&
-        (lower != 0 ? total >= lower : total * 4 >= int64_t{upper} * 3);
+  node.overloaded = upper != 0 && (total >= upper ||
+                                   (node.overloaded && StaysOverloaded(node)));
 }
 
 void SchedulerModel::Changed() {

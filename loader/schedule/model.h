@@ -74,6 +74,7 @@ class SchedulerModel {
   static int64_t Overhead(const Node& node);
   size_t IndexOf(int id) const;
   // Deleted or not.
+  static bool StaysOverloaded(const Node& node);
   Node& Find(int id);
   size_t AfterCursor() const {
     return cursor_ == kHead ? 0 : IndexOf(cursor_) + 1;
