@@ -226,9 +226,8 @@ class Side:
         if "expire_nodest_conn" in self.set_keys:
             # Of real servers that come back at once, connections may or may not.
             self.ipvsadm(["-C"])
-            time.sleep(FLUSH_S)
+            self.until_flushed(["-C"])
         restored = self.ipvsadm([], saved[1], "ipvsadm-restore")
-        self.until_flushed(["-C"])
         _, asked, err = self.ipvsadm(["-R"], self.ask)
         return self.said((saved[0] or restored[0], saved[1] + restored[1] + asked, saved[2] + restored[2] + err))
 
