@@ -27,8 +27,7 @@ TUNNELS = ["", "--tun-type ipip", f"--tun-type gue --tun-port {GUE_PORT}",
            "--tun-type gre", "--tun-type gre --tun-csum"]
 OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 
-# What can be left out of the drawing. Those that are not in DEFAULT are asked
-# for by name: --features default,persist
+# What can be left out of the drawing: --features says what is not.
 FEATURES = {
     "ipv6": "services of IPv6",
     "udp": "services of UDP",
@@ -47,7 +46,6 @@ FEATURES = {
     "lblc": "lblc and lblcr",
     "sysctl": "expire_nodest_conn, expire_quiescent_template, conn_reuse_mode, sloppy_tcp, drop_packet, secure_tcp",
 }
-DEFAULT = "ipv6 udp sctp tunnels mixed flags wrong set stats expiry".split()
 
 SYSCTLS = [("expire_nodest_conn", [1]), ("expire_quiescent_template", [1]), ("conn_reuse_mode", [0, 2, 3]),
            ("sloppy_tcp", [1]), ("drop_packet", [3]), ("secure_tcp", [3])]

@@ -177,7 +177,7 @@ class Report:
 def features_of(text):
     chosen = set()
     for word in text.split(","):
-        chosen |= {"default": set(histories.DEFAULT), "all": set(histories.FEATURES)}.get(word, {word})
+        chosen |= set(histories.FEATURES) if word == "all" else {word}
     unknown = chosen - set(histories.FEATURES)
     if unknown:
         raise SystemExit(f"no feature {', '.join(sorted(unknown))}; there are: {', '.join(histories.FEATURES)}")
@@ -226,9 +226,9 @@ def main():
     parser.add_argument("--count", type=int, default=60, help="of histories (60)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first history (0)")
     parser.add_argument("--seed", help="of the drawing; without it one is drawn, and printed")
-    parser.add_argument("--features", default="default", help="what is drawn: "
+    parser.add_argument("--features", default="all", help="what is drawn: "
                         + "; ".join(f"{name} ({what})" for name, what in histories.FEATURES.items())
-                        + f"; default ({' '.join(histories.DEFAULT)}); all")
+                        + "; all (the default)")
     parser.add_argument("--seconds", type=float, help="begin none after so many")
     parser.add_argument("--only", default="", help="those whose name contains it")
     parser.add_argument("--whole", action="store_true", help="do not make failures shorter")

@@ -73,6 +73,7 @@ JUDGED = [
     # Whether IPVS ends them depends on the order in its table.
     ("expire_nodest_conn: templates of a real server that is removed", r"", r"-Lnc \S+ ASSURED \S+:0 .*: IPVS 1, xlvs none"),
     ("UDP checksum 0, Masq", r"packets", r"udp csum: IPVS ok, xlvs none"),
+    ("a mark of 2^31 or more", r"", r"std(out|err): IPVS '(FWM |.*-f )\s*-\d+ .*', xlvs '(FWM |.*-f )\s*\d{10} "),
 ]
 
 

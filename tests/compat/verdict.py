@@ -190,6 +190,9 @@ def judge(history, ipvs, xlvs, ours):
                 verdict.meant[name] += 1
             else:
                 verdict.failures.append((number, words))
+        if "ends" in step:  # from here on they differ, and are meant to
+            verdict.meant[step["ends"]] += 1
+            return verdict
         if verdict.failures:
             return verdict
     return verdict
