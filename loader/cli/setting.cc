@@ -179,8 +179,13 @@ void PrintSettings(const std::vector<SettingView>& settings,
 
 void PrintSettingRules(const std::vector<SettingView>& settings,
                        std::ostream& out) {
-  for (const SettingView& setting : settings)
-    out << kSetWord << ' ' << setting.name << ' ' << setting.value << '\n';
+  for (const SettingView& setting : settings) {
+    // Another director's table may be larger.
+    const bool as_table =
+        setting.by_table && setting.value == setting.standard;
+    out << kSetWord << ' ' << setting.name << ' '
+        << (as_table ? 0 : setting.value) << '\n';
+  }
 }
 
 }  // namespace xlvs

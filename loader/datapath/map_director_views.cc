@@ -215,7 +215,8 @@ absl::StatusOr<std::vector<SettingView>> MapDirector::Settings() {
                      .standard = setting.StandardFor(meta_.conns),
                      .min = setting.min,
                      .max = setting.max,
-                     .text = setting.text});
+                     .text = setting.text,
+                     .by_table = setting.conns_share != 0});
   return views;
 }
 

@@ -94,6 +94,7 @@ struct SettingView {
   uint32_t min = 0;
   uint32_t max = 0;
   absl::string_view text;
+  bool by_table = false;  // the default goes by --conns; 0 stands for it
 };
 
 class Director {

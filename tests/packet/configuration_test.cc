@@ -604,6 +604,7 @@ TEST_F(ConfigurationTest, EmbryonicConnectionsMayBeHalfTheTableUnlessTold) {
     if (setting.name == "service_embryonic_max") {
       EXPECT_EQ(setting.value, 250u);
       EXPECT_EQ(setting.standard, 250u);
+      EXPECT_TRUE(setting.by_table);
     }
 }
 

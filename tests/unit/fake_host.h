@@ -98,8 +98,8 @@ struct FakeState {
       {"drop_packet", 0, 0, 0, 3, "defence, drop first packets: as secure_tcp"},
       {"am_droprate", 10, 10, 1, 0x7fffffff,
        "drop_packet 3: of this many, one"},
-      {"service_embryonic_max", 0, 0, 0, 0x7fffffff,
-       "SYN_RECV connections of a service; 0: a quarter of --conns"}};
+      {"service_embryonic_max", 250, 250, 0, 0x7fffffff,
+       "SYN_RECV connections of a service; 0: a quarter of --conns", true}};
   absl::Status fails;  // if not OK, every call ends with it
   std::vector<std::string> calls;
 };

@@ -38,7 +38,7 @@ drop_entry                     0       0  defence, end embryonic connections: as
 drop_packet                    0       0  defence, drop first packets: as
                                           secure_tcp
 am_droprate           2147483647      10  drop_packet 3: of this many, one
-service_embryonic_max          0       0  SYN_RECV connections of a service; 0:
+service_embryonic_max        250     250  SYN_RECV connections of a service; 0:
                                           a quarter of --conns
 )";
 
