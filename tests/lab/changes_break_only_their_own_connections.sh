@@ -9,6 +9,12 @@ begin
 service rr
 service rr 3 81
 
+# The client's ports for what comes now.
+client_ports() {
+  client sh -c "echo $* >/proc/sys/net/ipv4/ip_local_port_range"
+}
+client_ports 20000 60000
+
 # 29 long connections (one to each server) and 4 visitors with short ones.
 load() {
   client_background streams "$helper" stream --to "$vip:80" --count 29
@@ -68,6 +74,9 @@ unload
 is "another service deleted and added: no long connection breaks" "$broken" ''
 is "another service deleted and added: no visit fails (of $answers)" \
   "$failures" 0
+# A port that a visit by the other service had is in TIME_WAIT at the server,
+# which may refuse it at first: the client's second SYN is another turn.
+client_ports 10000 19999
 is "and it works again" "$(visits 6 / "$vip:81")" "$(each 2 1 2 3)"
 
 x -D -t "$vip:80"
