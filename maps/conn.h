@@ -82,9 +82,12 @@ enum xlvs_conn_state {
 #define XLVS_CONN_keeps_port 0x40U
 /* Of a template: its dest is not to be had, another was chosen; it stays for
  * its connections and is listed with port 65535 (ip_vs_check_template). Of a
- * connection of UDP: its template has been told that the dest answers. */
+ * connection of UDP: its template has been told that the dest answers. Of one
+ * of TCP or SCTP: a template held it until its service's persistence changed;
+ * its client does not begin anew with it. */
 #define XLVS_CONN_stale 0x80U
 #define XLVS_CONN_assured 0x80U
+#define XLVS_CONN_was_controlled 0x80U
 
 /* Everything of a connection that changes, one 64-bit word: changed by
  * compare-and-swap only, so whoever made a transition knows that it was he, and

@@ -74,8 +74,8 @@ struct xlvs_template {
 /* What becomes of the record that a packet's lookup found. */
 enum xlvs_reuse {
   XLVS_REUSE_none,   /* there is none */
-  XLVS_REUSE_anew,   /* its client begins anew: it ends when a dest is chosen */
-  XLVS_REUSE_nodest, /* its dest is gone: it ends in any case */
+  XLVS_REUSE_anew,   /* its client begins anew: counted until the new one is */
+  XLVS_REUSE_nodest, /* its dest is gone: it counts no more */
 };
 
 /* What making a connection takes and gives. */
@@ -86,7 +86,8 @@ struct xlvs_first {
   __u32 reused_slot;
   enum xlvs_reuse reuse;
   __u32 is_from_error; /* asked for by an ICMP error */
-  __u32 pad0;
+  __u32 reused_dest;   /* as its record has it */
+  struct xlvs_addr reused_caddr;
 };
 
 /* How a packet is delivered: what xlvs_deliver_any takes of a found connection,

@@ -322,6 +322,12 @@ __noinline int xlvs_conn_shadow_older(const struct xlvs_packet* pkt,
   return 0;
 }
 
+/* Whether a connection in this state assures the template that holds it. */
+static __always_inline bool xlvs_state_assures(__u8 state) {
+  return state == XLVS_CONN_tcp_established ||
+         state == XLVS_CONN_sctp_established;
+}
+
 /* A connection is in another state: what counts those in it is told. */
 __noinline int xlvs_conn_changed(struct xlvs_conn* conn, __u64 old_word,
                                  __u64 next_word) {
@@ -336,8 +342,7 @@ __noinline int xlvs_conn_changed(struct xlvs_conn* conn, __u64 old_word,
   if (xlvs_state_is_embryonic(old.life.state) != embryonic)
     xlvs_count_embryonic(dest_id, embryonic ? 1 : -1);
   if ((next.life.flags & XLVS_CONN_controlled) &&
-      (next.life.state == XLVS_CONN_tcp_established ||
-       next.life.state == XLVS_CONN_sctp_established))
+      xlvs_state_assures(next.life.state))
     xlvs_template_assure(dest_id, &conn->caddr);
   return 0;
 }
@@ -401,14 +406,6 @@ __noinline int xlvs_conn_answered(struct xlvs_conn* conn, __u64 life_word) {
   const union xlvs_ports ports = {.word = *(volatile __u64*)&conn->ports};
   xlvs_template_assure(xlvs_dest_id(ports), &conn->caddr);
   return 0;
-}
-
-/* Ends a connection whose client begins anew, or whose dest is gone. */
-static __always_inline void xlvs_conn_end(struct xlvs_place place,
-                                          struct xlvs_conn* conn, __u32 slot,
-                                          union xlvs_life life) {
-  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
-  if (head) xlvs_conn_free(head, conn, slot, life, /*forced=*/true);
 }
 
 #endif

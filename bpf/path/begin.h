@@ -63,13 +63,6 @@ __noinline int xlvs_check_first(struct xdp_md* ctx,
                                         : XLVS_STEP_next;
 }
 
-static __always_inline struct xlvs_conn* xlvs_conn_at(struct xlvs_place place,
-                                                      __u32 slot) {
-  const __u32 index = place.bucket;
-  struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
-  return bucket ? &bucket->conn[slot % XLVS_CONNS_PER_BUCKET] : NULL;
-}
-
 /* After a lost race: whether another CPU made the connection; then `insert`
  * tells what it made. */
 __noinline int xlvs_find_made(const struct xlvs_packet* pkt,
@@ -108,6 +101,27 @@ static __always_inline enum xlvs_room_for xlvs_room_for_new(
              : XLVS_ROOM_FOR_any;
 }
 
+/* The record that the packet's lookup found goes, to make place for a new one.
+ * It is still counted. */
+static __always_inline void xlvs_erase_reused(struct xlvs_first* first) {
+  const __u32 index = first->insert.place.bucket;
+  const __u32 slot = first->reused_slot % XLVS_CONNS_PER_BUCKET;
+  struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
+  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  if (!bucket || !head) return;
+  struct xlvs_conn* conn = &bucket->conn[slot];
+  first->reused_dest = conn->ports.dest;
+  first->reused_caddr = conn->caddr;
+  if (!xlvs_record_erase(head, conn, slot, first->reused_life))
+    first->reuse = XLVS_REUSE_none; /* another CPU did it, or it goes on */
+}
+
+static __always_inline void xlvs_uncount_reused(struct xlvs_first* first) {
+  xlvs_record_gone(first->reused_dest, first->reused_life, &first->reused_caddr,
+                   /*forced=*/true);
+  first->reuse = XLVS_REUSE_none;
+}
+
 /* Puts the connection into the table. What was taken for it is given back if
  * there is no room, or if another CPU made it meanwhile. */
 __noinline int xlvs_insert_conn(const struct xlvs_packet* pkt,
@@ -131,24 +145,17 @@ __noinline int xlvs_insert_conn(const struct xlvs_packet* pkt,
     }
   }
   if (made) {
-    xlvs_count_conn_made(dest & XLVS_CONN_DEST_MASK, life.word);
+    const __u32 dest_id = dest & XLVS_CONN_DEST_MASK;
+    xlvs_count_conn_made(dest_id, life.word);
+    if ((life.life.flags & XLVS_CONN_controlled) &&
+        xlvs_state_assures(life.life.state)) /* sloppy_tcp, sloppy_sctp */
+      xlvs_template_assure(dest_id, &insert->caddr);
     if (xlvs_method_of(life) == XLVS_METHOD_masq)
       xlvs_conn_shadow_older(pkt, insert);
     return XLVS_STEP_next;
   }
   xlvs_give_back(dest, life.word, &pkt->saddr, /*forced=*/1);
   return step;
-}
-
-/* The record that the packet's lookup found ends now. */
-__noinline int xlvs_end_reused(const struct xlvs_first* first) {
-  if (!first) return 0;
-  struct xlvs_conn* conn =
-      xlvs_conn_at(first->insert.place, first->reused_slot);
-  if (conn)
-    xlvs_conn_end(first->insert.place, conn, first->reused_slot,
-                  first->reused_life);
-  return 0;
 }
 
 /* As long as a connection waits for a packet of its own (ip_vs_conn_new). */
@@ -197,14 +204,15 @@ static __always_inline void xlvs_describe_conn(
 }
 
 /* The first packet of a connection: a service, a dest, a new record. A
- * connection that it takes the place of is still counted by the scheduler, as
- * in IPVS. On next, `first->insert` tells what was made, here or, just now, by
+ * connection whose client begins anew with it is counted until the new one is,
+ * as in IPVS. On next, `first->insert` tells what was made, here or, just now, by
  * another CPU. */
 __noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
                              struct xlvs_first* first) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
   if (!pkt || !first || !control) return XLVS_STEP_drop_internal;
-  if (first->reuse == XLVS_REUSE_nodest) xlvs_end_reused(first);
+  if (first->reuse != XLVS_REUSE_none) xlvs_erase_reused(first);
+  if (first->reuse == XLVS_REUSE_nodest) xlvs_uncount_reused(first);
   if (pkt->fragment == XLVS_FRAGMENT_later) return XLVS_STEP_pass_fragment;
   if (!xlvs_begins_conn(pkt, control)) return XLVS_STEP_pass_no_conn;
   const __u32 service = xlvs_service_find(pkt);
@@ -230,7 +238,6 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
   const int chosen = persistent ? xlvs_choose_by_template(pkt, service_id,
                                                           /*holds=*/!one_packet)
                                 : xlvs_schedule(pkt, service_id);
-  if (first->reuse == XLVS_REUSE_anew) xlvs_end_reused(first);
   if (chosen < 0) return XLVS_STEP_drop_table_full;
   if (!chosen)
     return by_mark && control->set.cache_bypass
@@ -289,6 +296,8 @@ static __always_inline enum xlvs_step xlvs_first_path(
       from_error ? &scratch->probe : &scratch->packet;
   enum xlvs_step step =
       (enum xlvs_step)xlvs_new_conn(ctx, request, &scratch->first);
+  if (scratch->first.reuse == XLVS_REUSE_anew)
+    xlvs_uncount_reused(&scratch->first);
   if (step == XLVS_STEP_next)
     step = xlvs_deliver_first(ctx, pkt, request, scratch);
   if (from_error && step == XLVS_STEP_pass_no_service)

@@ -22,7 +22,9 @@ static __always_inline bool xlvs_is_anew(const struct xlvs_packet* pkt,
   if (XLVS_READ_ONCE(control->set.expire_nodest_conn) && !found->dest->weight)
     return true;
   const __u32 mode = XLVS_READ_ONCE(control->set.conn_reuse_mode);
-  if (!mode || (found->life.life.flags & XLVS_CONN_controlled)) return false;
+  if (!mode || (found->life.life.flags &
+                (XLVS_CONN_controlled | XLVS_CONN_was_controlled)))
+    return false;
   const __u8 state = found->life.life.state;
   if (!tcp) return state == XLVS_CONN_sctp_closed;
   return state == XLVS_CONN_tcp_time_wait || state == XLVS_CONN_tcp_close ||

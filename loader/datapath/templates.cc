@@ -5,10 +5,12 @@ namespace xlvs {
 namespace {
 
 xlvs_conn_life Released(xlvs_conn_life life) {
-  if (IsTemplate(life))
+  if (IsTemplate(life)) {
     life.nexthop = 0;  // how many it holds
-  else
-    life.flags &= ~XLVS_CONN_controlled;
+    return life;
+  }
+  life.flags &= ~XLVS_CONN_controlled;
+  if (life.state != XLVS_CONN_udp) life.flags |= XLVS_CONN_was_controlled;
   return life;
 }
 

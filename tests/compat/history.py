@@ -399,8 +399,19 @@ class Draw:
     def later(self, service, mine):
         rng = self.rng
         some = rng.sample(mine, min(len(mine), rng.choice([1, 2, 5])))
-        return [[self.packet(conn, rng.choice(LATER[service.proto])) for conn in some]
-                for _ in range(rng.choice([1, 1, 2]))]
+        drawn = [[self.packet(conn, rng.choice(LATER[service.proto])) for conn in some]
+                 for _ in range(rng.choice([1, 1, 2]))]
+        rounds = []
+        for packets in drawn:
+            rest = [packet for packet in packets if not self.may_begin_anew(packet)]
+            rounds += [rest] * bool(rest) + [[packet] for packet in packets if self.may_begin_anew(packet)]
+        return rounds
+
+    @staticmethod
+    def may_begin_anew(packet):
+        """Then it has a round of its own: until its timer runs, IPVS counts the
+        connection that was there (docs/differences.md)."""
+        return packet[0] == "client" and packet[2][:1] in ("S", "I")
 
     def stray(self, service):
         """What begins no connection, or of a port that nobody serves."""

@@ -932,6 +932,15 @@ TEST_F(Classify, TheOldestEmbryonicConnectionGivesWayAtTheBound) {
 
 // ---- persistence
 
+std::vector<std::string> TemplatesOf(Bench& bench) {
+  std::vector<std::string> templates;
+  for (const ConnView& view : Must(bench.config().Conns()))
+    if (view.cport == 0)
+      templates.push_back(absl::StrCat(view.state, " ", view.caddr.ToString(),
+                                       " ", view.vport, " ", view.dport));
+  return templates;
+}
+
 TEST_F(Classify, APersistentClientStaysAtItsServer) {
   const ServiceKey key = {.vaddr = ToIpAddr(kService1.addr),
                           .vport = kService1.port,
@@ -952,12 +961,8 @@ TEST_F(Classify, APersistentClientStaysAtItsServer) {
   // Listed newest first.
   EXPECT_EQ(Must(bench.config().FindService(key)).dests[0].persistent_conns, 1);
   EXPECT_EQ(bench.CountersOf(dest2).conns, 5u);
-  std::vector<std::string> templates;
-  for (const ConnView& view : Must(bench.config().Conns()))
-    if (view.cport == 0)
-      templates.push_back(absl::StrCat(view.state, " ", view.caddr.ToString(),
-                                       " ", view.vport, " ", view.dport));
-  EXPECT_THAT(templates, testing::ElementsAre("NONE 203.0.113.0 80 8080"));
+  EXPECT_THAT(TemplatesOf(bench),
+              testing::ElementsAre("NONE 203.0.113.0 80 8080"));
   // Weight 0 does not send it away, unless the settings say so.
   bench.EditWeight(key, kDest2, 0);
   bench.Run(TcpFrame({kClient1.addr, 50001}, kService1, kSyn));
@@ -965,6 +970,45 @@ TEST_F(Classify, APersistentClientStaysAtItsServer) {
   Must(bench.config().Set("expire_quiescent_template", 1));
   bench.Run(TcpFrame({kClient1.addr, 50002}, kService1, kSyn));
   EXPECT_EQ(bench.Counts(dest1), "1/0");
+}
+
+// IPVS's is_new_conn_expected: not of connections that a template brought, also
+// if its service's persistence is another by now.
+TEST_F(Classify, APersistentClientsConnectionDoesNotBeginAnew) {
+  Service service = {.key = {.vaddr = ToIpAddr(kService1.addr),
+                             .vport = kService1.port,
+                             .protocol = Protocol::kTcp},
+                     .scheduler = Scheduler::kRr,
+                     .persistent_s = 50,
+                     .persist_mask = 0xffffff00};
+  Must(bench.config().AddService(service));
+  const uint32_t dest = bench.AddDest(service.key, kDest1);
+  for (const uint32_t mask : {0xffffff00, 0xffff0000, 0xffffffff}) {
+    SCOPED_TRACE(mask);
+    for (const uint8_t flags : {kSyn, kAck, kRst})
+      bench.Run(TcpFrame(kClient1, kService1, flags));
+    service.persist_mask = mask;
+    Must(bench.config().EditService(service));
+    const Frame syn = TcpFrame(kClient1, kService1, kSyn);
+    ExpectRun(bench, syn, XLVS_STEP_tx_client_to_dest,
+              Via(To(syn, kDest1), kHop1));
+    EXPECT_THAT(TemplatesOf(bench),
+                testing::ElementsAre("ASSURED 203.0.113.0 80 8080"));
+    EXPECT_EQ(bench.CountersOf(dest).conns, 1u);
+  }
+}
+
+TEST_F(Classify, AConnectionThatBeginsEstablishedAssuresItsTemplate) {
+  const ServiceKey key = {.vaddr = ToIpAddr(kService1.addr),
+                          .vport = kService1.port,
+                          .protocol = Protocol::kTcp};
+  Must(bench.config().AddService(
+      {.key = key, .scheduler = Scheduler::kRr, .persistent_s = 50}));
+  bench.AddDest(key, kDest1);
+  Must(bench.config().Set("sloppy_tcp", 1));
+  bench.Run(TcpFrame(kClient1, kService1, kAck));
+  EXPECT_THAT(TemplatesOf(bench),
+              testing::ElementsAre("ASSURED 203.0.113.1 80 8080"));
 }
 
 TEST_F(Classify, WhatIsNotToAPersistentServicesOwnPortKeepsItsPort) {

@@ -240,7 +240,7 @@ TEST_F(ConfigurationTest, AnotherMaskReleasesConnectionsFromTheirTemplates) {
   EXPECT_EQ(its_template.life.nexthop, 3);
   service.persist_mask = 0xffffff00;
   Must(config().EditService(service));
-  EXPECT_EQ(conn.life.flags, XLVS_CONN_routed);
+  EXPECT_EQ(conn.life.flags, XLVS_CONN_routed | XLVS_CONN_was_controlled);
   EXPECT_EQ(conn.life.nexthop, 7);
   EXPECT_EQ(its_template.life.nexthop, 0);
   EXPECT_EQ(by_mark_address.life.flags, XLVS_CONN_routed);

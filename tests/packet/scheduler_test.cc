@@ -168,12 +168,10 @@ class History {
     return allowed;
   }
 
-  // A first packet: the pick is compared. It takes the place of a connection to
-  // `old_dest`, which counts until the pick is made.
-  void Open(size_t number, std::optional<int> old_dest = std::nullopt) {
+  // A first packet: the pick is compared.
+  void Open(size_t number) {
     const std::vector<int> allowed = Allowed(Client(number));
     const Outcome outcome = Send(number, kSyn);
-    if (old_dest) Count(*old_dest, 0, -1);
     absl::StrAppend(&log_, " +", number);
     if (allowed.empty()) {
       if (outcome.step != XLVS_STEP_tx_icmp_port_unreach)
@@ -245,14 +243,15 @@ class History {
     }
   }
 
-  // A client that begins anew from the same port: scheduled while the old
-  // connection still counts.
+  // A client that begins anew from the same port: the old connection counts
+  // until the new one does.
   void OpenAgain() {
     const auto conn = Some(Phase::kOver, Phase::kOver);
     if (!conn) return;
     const int old_dest = conns_[*conn].dest;
     conns_[*conn].phase = Phase::kUdp;
-    Open(*conn, old_dest);
+    Open(*conn);
+    Count(old_dest, 0, -1);
   }
 
   // ---- configuration
