@@ -194,22 +194,20 @@ static __always_inline bool xlvs_sum_shim(struct xdp_md* ctx,
   return true;
 }
 
-/* Encapsulates the packet and writes the frame's header for the way. Returns
- * next or a drop. */
-__noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
-                           const struct xlvs_dest* dest,
-                           const struct xlvs_nexthop* way) {
-  if (!pkt || !dest || !way) return XLVS_STEP_drop_internal;
+/* Encapsulates the packet, whose network header is at `l3_off`, and writes the
+ * frame's header for the way with these tags. Returns next or a drop. */
+static __always_inline enum xlvs_step xlvs_encapsulate(
+    struct xdp_md* ctx, const struct xlvs_packet* pkt,
+    const struct xlvs_dest* dest, const struct xlvs_nexthop* way,
+    const struct xlvs_vlan* vlan, enum xlvs_l3 l3, __u32 l3_off) {
   if (xlvs_addr_is_zero(&dest->tunnel_saddr))
     return XLVS_STEP_drop_tunnel_source;
-  const struct xlvs_vlan* vlan = xlvs_vlan_of(way);
-  const __u32 l3_off = pkt->l3_off;
-  const enum xlvs_l3 inner_l3 = pkt->l3;
   const __u32 priority = xlvs_vlan_priority(ctx, l3_off);
   const __u32 l2_bytes = xlvs_l2_bytes(vlan);
-  const __u32 outer_bytes = xlvs_tunnel_bytes(dest);
   const __u32 shim_bytes = xlvs_tunnel_shim_bytes(dest);
   const bool outer_v4 = xlvs_addr_is_v4(&dest->daddr);
+  const __u32 outer_bytes =
+      (outer_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) + shim_bytes;
   const __u16 l4_bytes = shim_bytes + pkt->ip_bytes;
   if (bpf_xdp_adjust_head(ctx, (int)l3_off - (int)(l2_bytes + outer_bytes)))
     return XLVS_STEP_drop_no_headroom;
@@ -218,7 +216,7 @@ __noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
   if (!xlvs_take_masked(&cursor, l2_bytes + outer_bytes, XLVS_L4_OFF_MAX))
     return XLVS_STEP_drop_internal;
   struct xlvs_inner inner;
-  if (!xlvs_read_inner(cursor, inner_l3, &inner))
+  if (!xlvs_read_inner(cursor, l3, &inner))
     return XLVS_STEP_drop_internal;
 
   cursor = xlvs_cursor(ctx);
@@ -235,6 +233,15 @@ __noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
       !xlvs_sum_shim(ctx, dest, l2_bytes + outer_bytes - shim_bytes, l4_bytes))
     return XLVS_STEP_drop_internal;
   return XLVS_STEP_next;
+}
+
+/* The same for any tags. */
+__noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
+                           const struct xlvs_dest* dest,
+                           const struct xlvs_nexthop* way) {
+  if (!pkt || !dest || !way) return XLVS_STEP_drop_internal;
+  return xlvs_encapsulate(ctx, pkt, dest, way, xlvs_vlan_of(way),
+                          (enum xlvs_l3)pkt->l3, pkt->l3_off);
 }
 
 #endif

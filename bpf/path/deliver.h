@@ -152,6 +152,13 @@ __noinline int xlvs_deliver_any(struct xdp_md* ctx,
                    quoted ? XLVS_KIND_error : XLVS_KIND_packet);
 }
 
+/* A packet of a plain shape to be sent without tags: worth code of its own. */
+static __always_inline bool xlvs_is_plain_way(struct xlvs_shape shape,
+                                              const struct xlvs_nexthop* way) {
+  return __builtin_constant_p(shape.l3_off) &&
+         shape.l3_off == sizeof(struct ethhdr) && !way->vlan;
+}
+
 /* To the connection's real server: at once if nothing stands between. */
 static __always_inline enum xlvs_step xlvs_deliver(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
@@ -165,7 +172,10 @@ static __always_inline enum xlvs_step xlvs_deliver(
       (!way.mtu || bytes <= way.mtu) && xlvs_can_send(ctx, way.ifindex)) {
     enum xlvs_step step = XLVS_STEP_next;
     if (method == XLVS_METHOD_tunnel) {
-      step = (enum xlvs_step)xlvs_tunnel(ctx, pkt, dest, &way);
+      step = xlvs_is_plain_way(shape, &way)
+                 ? xlvs_encapsulate(ctx, pkt, dest, &way, NULL, shape.l3,
+                                    shape.l3_off)
+                 : (enum xlvs_step)xlvs_tunnel(ctx, pkt, dest, &way);
     } else {
       struct xlvs_view view;
       const bool masq = method == XLVS_METHOD_masq;
