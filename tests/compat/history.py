@@ -18,7 +18,7 @@ import random
 import lines as wrong
 from decode import GUE_PORT
 from lab import V4, V6
-from side import CLIENTS, SERVERS, server
+from side import CLIENTS, SERVERS, may_begin_anew, server
 
 SCHEDULERS = "rr wrr lc wlc sed nq fo ovf sh dh mh".split()
 WEIGHTS = ([5, 3, 1, 0, 2], [1, 1, 1, 1, 1])
@@ -403,15 +403,11 @@ class Draw:
                  for _ in range(rng.choice([1, 1, 2]))]
         rounds = []
         for packets in drawn:
-            rest = [packet for packet in packets if not self.may_begin_anew(packet)]
-            rounds += [rest] * bool(rest) + [[packet] for packet in packets if self.may_begin_anew(packet)]
+            # In a round of its own: until its timer runs, IPVS counts the
+            # connection that was there.
+            rest = [packet for packet in packets if not may_begin_anew(packet)]
+            rounds += [rest] * bool(rest) + [[packet] for packet in packets if may_begin_anew(packet)]
         return rounds
-
-    @staticmethod
-    def may_begin_anew(packet):
-        """Then it has a round of its own: until its timer runs, IPVS counts the
-        connection that was there (docs/differences.md)."""
-        return packet[0] == "client" and packet[2][:1] in ("S", "I")
 
     def stray(self, service):
         """What begins no connection, or of a port that nobody serves."""
