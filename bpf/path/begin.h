@@ -205,8 +205,8 @@ static __always_inline void xlvs_describe_conn(
 
 /* The first packet of a connection: a service, a dest, a new record. A
  * connection whose client begins anew with it is counted until the new one is,
- * as in IPVS. On next, `first->insert` tells what was made, here or, just now, by
- * another CPU. */
+ * as in IPVS. On next, `first->insert` tells what was made, here or, just now,
+ * by another CPU. */
 __noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
                              struct xlvs_first* first) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);

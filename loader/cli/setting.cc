@@ -181,8 +181,7 @@ void PrintSettingRules(const std::vector<SettingView>& settings,
                        std::ostream& out) {
   for (const SettingView& setting : settings) {
     // Another director's table may be larger.
-    const bool as_table =
-        setting.by_table && setting.value == setting.standard;
+    const bool as_table = setting.by_table && setting.value == setting.standard;
     out << kSetWord << ' ' << setting.name << ' '
         << (as_table ? 0 : setting.value) << '\n';
   }
