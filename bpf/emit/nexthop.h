@@ -196,22 +196,33 @@ __noinline int xlvs_way_to_dest(struct xdp_md* ctx,
   }
 }
 
+/* The addresses of a way as two words (see xlvs_put_macs). */
+static __always_inline __u64 xlvs_macs_first(const struct xlvs_nexthop* way) {
+  return *(const __u64*)way->dmac;
+}
+
+static __always_inline __u32 xlvs_macs_last(const struct xlvs_nexthop* way) {
+  return *(const __u32*)((const __u8*)way->dmac + 8);
+}
+
 /* The index of this way in xlvs_nexthops, entered if it is new; 0 if there is
  * no room near its place. */
 __noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
   if (!way) return 0;
-  __u32 hash = (way->ifindex ^ (__u32)way->vlan << 16) * 0x9e3779b1U;
-  for (int i = 0; i < ETH_ALEN; i++)
-    hash = (hash ^ way->dmac[i] ^ (__u32)way->smac[i] << 8) * 0x9e3779b1U;
-  hash >>= 16;
+  const __u64 mixed =
+      (xlvs_macs_first(way) ^ way->ifindex) * 0x9e3779b97f4a7c15ULL ^
+      (xlvs_macs_last(way) | (__u64)way->vlan << 32);
+  const __u32 hash = (mixed * 0x9e3779b97f4a7c15ULL) >> 48;
   XLVS_NO_UNROLL
   for (int probe = 0; probe < 8; probe++) {
     const __u32 index = (hash + probe) % XLVS_NEXTHOPS;
     if (!index) continue; /* 0 means none */
     struct xlvs_nexthop* entry = bpf_map_lookup_elem(&xlvs_nexthops, &index);
     if (!entry) return 0;
-    /* ~0: another CPU is writing the entry. */
-    const __u32 seen = __sync_val_compare_and_swap(&entry->ifindex, 0, ~0U);
+    __u32 seen = XLVS_READ_ONCE(entry->ifindex);
+    /* ~0: another CPU is writing the entry. Written to only if it is free: all
+     * CPUs read it for each new connection. */
+    if (!seen) seen = __sync_val_compare_and_swap(&entry->ifindex, 0, ~0U);
     if (!seen) {
       __builtin_memcpy(entry->dmac, way->dmac, ETH_ALEN);
       __builtin_memcpy(entry->smac, way->smac, ETH_ALEN);
@@ -222,8 +233,8 @@ __noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
       return index;
     }
     if (seen == way->ifindex && entry->vlan == way->vlan &&
-        xlvs_mac_equal(entry->dmac, way->dmac) &&
-        xlvs_mac_equal(entry->smac, way->smac))
+        xlvs_macs_first(entry) == xlvs_macs_first(way) &&
+        xlvs_macs_last(entry) == xlvs_macs_last(way))
       return index;
   }
   return 0;

@@ -25,23 +25,23 @@ MANUAL = {
     "IPv6": ["-A -t [2001:db8::80]:80 -s rr", "-a -t [2001:db8::80]:80 -r [2001:db8::a0a0]:80 -m"],
 }
 RESTORES = [NAT, GUE]  # the manual gives these as one restore, too
-# What a restore makes of lines: a second restore, what the kernel refuses.
+# What a restore makes of lines, and of what the kernel refuses.
 RESTORED = [
     "-A -t 1.2.3.4:80 -s rr\n-A -t 1.2.3.4:80 -s rr\n-a -t 1.2.3.4:80 -r 10.2.0.11:80 -m\n",
     "ipvsadm -A -t 1.2.3.4:80 -s rr\n\n  \nipvsadm -a -t 1.2.3.4:80 -r 10.2.0.11:80 -m -w 3\n",
-    "-A -t 1.2.3.4:80\n-R\n-A -t 1.2.3.4:81\n",
     "-A -t 1.2.3.4:80\n-L -n\n-S -n\n-D -t 1.2.3.4:81\n",
     "-D -t 1.2.3.4:80\n-A -t 1.2.3.4:81\n",
     "-L -n -t 1.2.3.4:80\n-A -t 1.2.3.4:81\n",
     "-C\n-Z\n--set 1 2 3\n-L --timeout\n",
     "",
 ]
-# With a mistake in the middle, and with comments, which are mistakes: words and
+# With a mistake in the middle; a comment is one, and a second restore: words and
 # exit code are the same, what is done is not (docs/differences.md).
 MISTAKEN = [
     "-A -t 1.2.3.4:80 -s rr\n-A -t 1.2.3.4 -s rr\n-A -t 1.2.3.4:81 -s rr\n",
     "-A -t 1.2.3.4:80 -s rr\n# comment\n-A -t 1.2.3.4:81 -s rr\n",
     "-A -t 1.2.3.4:80 -s rr # comment\n-A -t 1.2.3.4:81 -s rr\n",
+    "-A -t 1.2.3.4:80\n-R\n-A -t 1.2.3.4:81\n",
 ]
 
 
