@@ -482,6 +482,7 @@ xlvs_counters Bench::CountersOf(uint32_t dest) const {
     sum.out_bytes += counters.out_bytes;
     sum.active += counters.active;
     sum.inactive += counters.inactive;
+    sum.persistent += counters.persistent;
     sum.untold_active += counters.untold_active;
     sum.untold_inactive += counters.untold_inactive;
   }

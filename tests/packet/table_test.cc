@@ -225,6 +225,32 @@ TEST_F(TableWithTimer, CountsToZeroWhenAllConnectionsAreOver) {
   EXPECT_EQ(bench.Counts(udp_dest), "0/0");
 }
 
+// expire_nodest_conn: the templates go after the connections that they hold.
+TEST_F(TableWithTimer, EndsConnectionsAndTemplatesOfARemovedServer) {
+  const Endpoint vip = {kService1.addr, 81};
+  const ServiceKey key = {
+      .vaddr = ToIpAddr(vip.addr), .vport = 81, .protocol = Protocol::kTcp};
+  Must(bench.config().AddService(
+      {.key = key, .scheduler = Scheduler::kRr, .persistent_s = 300}));
+  const uint32_t dest = bench.AddDest(key, kDest2, kHop2);
+  for (uint32_t i = 0; i < 100; ++i) {
+    bench.Run(TcpFrame(Client(i), vip, kSyn));
+    bench.Run(TcpFrame(Client(i), vip, kAck));
+  }
+  ASSERT_EQ(bench.Counts(dest), "100/0");
+  const int32_t templates = bench.CountersOf(dest).persistent;
+  ASSERT_GT(templates, 0);
+  ASSERT_EQ(bench.Records().size(), 100u + templates);
+
+  Must(bench.instance().StartTimer());
+  Must(bench.config().Set("expire_nodest_conn", 1));
+  bench.DeleteDest(key, kDest2);
+  for (int i = 0; i < 600 && !bench.Records().empty(); ++i) usleep(10'000);
+  EXPECT_TRUE(bench.Records().empty());
+  EXPECT_EQ(bench.Counts(dest), "0/0");
+  EXPECT_EQ(bench.CountersOf(dest).persistent, 0);
+}
+
 class OneBucket : public SmallTable {
  protected:
   OneBucket() : SmallTable(Shared()) {
