@@ -71,7 +71,11 @@ static __always_inline enum xlvs_step xlvs_dispatch(
                   step == XLVS_STEP_pass_reply_no_conn) &&
                  xlvs_is_in_wide(&pkt->daddr, control);
   }
-  if (!is_request) return step;
+  if (!is_request)
+    return step == XLVS_STEP_pass_reply_no_conn &&
+                   XLVS_READ_ONCE(control->set.nat_icmp_send)
+               ? (enum xlvs_step)xlvs_refuse_reply(ctx, pkt)
+               : step;
   __u32 mtu = 0;
   step = xlvs_to_dest(ctx, pkt, shape, control, &mtu);
   return xlvs_is_answer(step)

@@ -68,7 +68,6 @@ struct xlvs_control {
   /* Connections of removed dests are ended until the timer has gone over the
    * table this often (clock.h, sweeps): expire_nodest_conn. */
   __u32 flush_until_sweep;
-  __u32 pad0;
   /* What deleted services had counted: the totals of --stats. */
   __u64 gone_conns;
   __u64 gone_in_packets;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * xlvs_locals: the addresses that make a packet ours, and which side of a
- * connection they stand on. An open-addressed hash table in an array: start at
- * xlvs_hash() of the address, step by one, stop at an entry without roles whose
- * address is zero. Loader writes; the packet path probes at most
- * XLVS_LOCAL_PROBES entries. `roles` is written after `addr`, so a half-made
- * entry has no role. An entry that lost its roles keeps its address (the chain
- * runs through it) until another address takes it. */
+ * connection they stand on; and, as entries of their own, the ports of real
+ * servers behind Masq. An open-addressed hash table in an array: start at
+ * xlvs_hash() of address and port, step by one, stop at an entry without roles
+ * whose address is zero. Loader writes; the packet path probes at most
+ * XLVS_LOCAL_PROBES entries. `roles` is written after the rest, so a
+ * half-made entry has no role. An entry that lost its roles keeps its address
+ * (the chain runs through it) until another address takes it. */
 #ifndef XLVS_MAPS_LOCAL_H
 #define XLVS_MAPS_LOCAL_H
 
@@ -14,12 +15,17 @@
 
 #define XLVS_LOCAL_virtual 0x1U /* a service's address */
 #define XLVS_LOCAL_dest 0x2U    /* a real server's address */
+#define XLVS_LOCAL_masq 0x4U    /* a port of a real server behind Masq */
 #define XLVS_LOCAL_PROBES 32
+
+/* What `port` is: 0 in the entry of an address alone; else the port, the
+ * protocol (0: any, of a service by mark) and this. */
+#define XLVS_LOCAL_PORT 0x80000000U
 
 struct xlvs_local {
   struct xlvs_addr addr;
   __u32 roles;
-  __u32 pad0;
+  __u32 port; /* XLVS_LOCAL_PORT | l4_proto << 16 | port in host order */
 };
 XLVS_ASSERT_SIZE(struct xlvs_local, 24);
 XLVS_ASSERT_NO_PADDING(struct xlvs_local);

@@ -22,6 +22,8 @@
   X(sloppy_sctp, 0, 0, XLVS_ANY, "1: any SCTP packet but ABORT begins one")   \
   X(schedule_icmp, 0, 0, XLVS_ANY,                                            \
     "1: an ICMP error about no connection is scheduled, too")                 \
+  X(nat_icmp_send, 0, 0, XLVS_ANY,                                            \
+    "1: a server's packet of no connection is answered by an ICMP error")     \
   X(pmtu_disc, 1, 0, XLVS_ANY, "0: tunnel packets may be cut on their way")   \
   X(cache_bypass, 0, 0, XLVS_ANY,                                             \
     "1: by mark, no server usable: the packet goes on to where it is for")    \
@@ -43,7 +45,7 @@ struct xlvs_settings {
   XLVS_SETTINGS(XLVS_X)
 #undef XLVS_X
 };
-#define XLVS_SETTINGS_COUNT 17
+#define XLVS_SETTINGS_COUNT 18
 XLVS_ASSERT_SIZE(struct xlvs_settings, 4 * XLVS_SETTINGS_COUNT);
 XLVS_ASSERT_NO_PADDING(struct xlvs_settings);
 

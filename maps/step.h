@@ -22,7 +22,7 @@
     "ICMP error to a real server, another interface")                          \
   X(redirect_error_to_client, REDIRECT,                                        \
     "ICMP error to a client, another interface")                               \
-  X(tx_icmp_port_unreach, TX, "answered: service has no usable real server")   \
+  X(tx_icmp_port_unreach, TX, "answered: nobody is there for the packet")      \
   X(tx_icmp_ttl_exceeded, TX, "answered: TTL ended here")                      \
   X(tx_icmp_host_unreach, TX, "answered: no route to the real server")         \
   X(tx_icmp_frag_needed, TX, "answered: too big for the way")                  \

@@ -8,22 +8,38 @@
 #include "bpf/lib/addr.h"
 #include "bpf/tables.h"
 
-/* The address's roles (XLVS_LOCAL_*); 0 = a stranger. */
-static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
+/* The roles of an entry, looked for from `index` on; 0: there is none. */
+static __always_inline __u32 xlvs_local_find(const struct xlvs_addr* addr,
+                                             __u32 port, __u32 index) {
   const __u32 mask = xlvs_cfg.locals - 1;
-  __u32 index = xlvs_hash(addr, 0, xlvs_cfg.hash_key);
-  const struct xlvs_filter* filter = XLVS_ONLY(xlvs_filter);
-  const __u32 bit = index % XLVS_FILTER_BITS;
-  if (!filter || !(filter->word[bit / 64] >> bit % 64 & 1)) return 0;
   for (int probe = 0; probe < XLVS_LOCAL_PROBES; probe++, index++) {
     __u32 key = index & mask;
     const struct xlvs_local* local = bpf_map_lookup_elem(&xlvs_locals, &key);
     if (!local) return 0;
     const __u32 roles = XLVS_READ_ONCE(local->roles);
-    if (xlvs_addr_equal(&local->addr, addr)) return roles;
+    if (xlvs_addr_equal(&local->addr, addr) && local->port == port)
+      return roles;
     if (!roles && xlvs_addr_is_zero(&local->addr)) return 0;
   }
   return 0;
+}
+
+/* The address's roles (XLVS_LOCAL_*); 0 = a stranger. */
+static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
+  const __u32 index = xlvs_hash(addr, 0, xlvs_cfg.hash_key);
+  const struct xlvs_filter* filter = XLVS_ONLY(xlvs_filter);
+  const __u32 bit = index % XLVS_FILTER_BITS;
+  if (!filter || !(filter->word[bit / 64] >> bit % 64 & 1)) return 0;
+  return xlvs_local_find(addr, 0, index);
+}
+
+/* Whether a real server behind Masq is at this address and port, for any
+ * protocol if `l4_proto` is 0 (ip_vs_has_real_service). */
+static __always_inline bool xlvs_local_is_masq(const struct xlvs_addr* addr,
+                                               __u16 port, __u8 l4_proto) {
+  const __u32 word = XLVS_LOCAL_PORT | (__u32)l4_proto << 16 | port;
+  return xlvs_local_find(addr, word, xlvs_hash(addr, word, xlvs_cfg.hash_key)) &
+         XLVS_LOCAL_masq;
 }
 
 __noinline int xlvs_wide_has(const struct xlvs_addr* addr) {

@@ -74,6 +74,23 @@ static __always_inline bool xlvs_has_news_for_template(
          pkt->l4_proto == IPPROTO_UDP;
 }
 
+/* nat_icmp_send: a real server's packet of no connection is answered, if there
+ * is a service that it could be of and it is no end itself (ip_vs_core.c,
+ * ip_vs_out_hook). Returns an ending. */
+__noinline int xlvs_refuse_reply(struct xdp_md* ctx,
+                                 const struct xlvs_packet* pkt) {
+  if (!pkt) return XLVS_STEP_drop_internal;
+  const bool ends = pkt->l4_proto == IPPROTO_TCP ? pkt->event == XLVS_TCP_rst
+                    : pkt->l4_proto == XLVS_IPPROTO_SCTP
+                        ? pkt->event == XLVS_SCTP_abort
+                        : false;
+  if (ends || pkt->fragment == XLVS_FRAGMENT_later ||
+      (!xlvs_local_is_masq(&pkt->saddr, pkt->sport, pkt->l4_proto) &&
+       !xlvs_local_is_masq(&pkt->saddr, pkt->sport, 0)))
+    return XLVS_STEP_pass_reply_no_conn;
+  return xlvs_icmp_error(ctx, pkt, XLVS_STEP_tx_icmp_port_unreach, 0);
+}
+
 static __always_inline enum xlvs_step xlvs_to_client(
     struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control) {

@@ -43,7 +43,6 @@ constexpr NotOurs kNotOurs[] = {
     {"sync_retries", kNoSync},
     {"conntrack", "conntrack never sees the packets that are balanced"},
     {"snat_reroute", "replies are always routed as what they have become"},
-    {"nat_icmp_send", "a server's packet of no connection is the kernel's"},
     {"ignore_tunneled", "what the kernel takes out of tunnels is not seen"},
     {"run_estimation", "rates are always estimated; no packet waits for it"},
     {"est_cpulist", kNoThreads},

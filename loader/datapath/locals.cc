@@ -8,79 +8,89 @@
 
 namespace xlvs {
 
-uint32_t Locals::Start(const IpAddr& addr) const {
-  return xlvs_hash(&addr.raw(), 0, config_.hash_key);
+uint32_t Locals::Start(const Key& key) const {
+  return xlvs_hash(&key.first.raw(), key.second, config_.hash_key);
 }
 
-void Locals::Count(const IpAddr& addr, uint32_t role) {
-  if (UsersOf(role)[addr]++ == 0) CountBit(addr);
+void Locals::CountBit(const Key& key) {
+  if (key.second == 0) bits_[BitOf(key)]++;
 }
 
-void Locals::SetBit(const IpAddr& addr) {
-  CountBit(addr);
-  const uint32_t bit = BitOf(addr);
+void Locals::SetBit(const Key& key) {
+  if (key.second != 0) return;
+  CountBit(key);
+  const uint32_t bit = BitOf(key);
   __u64& word = filter_[0].word[bit / 64];
   StoreWord(word, word | __u64{1} << bit % 64);
 }
 
-void Locals::ClearBit(const IpAddr& addr) {
-  const uint32_t bit = BitOf(addr);
+void Locals::ClearBit(const Key& key) {
+  if (key.second != 0) return;
+  const uint32_t bit = BitOf(key);
   if (--bits_[bit] > 0) return;
   bits_.erase(bit);
   __u64& word = filter_[0].word[bit / 64];
   StoreWord(word, word & ~(__u64{1} << bit % 64));
 }
 
-absl::Status Locals::Add(const IpAddr& addr, uint32_t role) {
-  Users& users = UsersOf(role);
-  if (!users.contains(addr)) {
-    SetBit(addr);
-    if (auto status = SetRole(addr, role); !status.ok()) {
-      ClearBit(addr);
+void Locals::Count(const IpAddr& addr, uint32_t role, uint32_t port) {
+  const Key key = {addr, port};
+  if (users_[role][key]++ == 0) CountBit(key);
+}
+
+absl::Status Locals::Add(const IpAddr& addr, uint32_t role, uint32_t port) {
+  const Key key = {addr, port};
+  Users& users = users_[role];
+  if (!users.contains(key)) {
+    SetBit(key);
+    if (auto status = SetRole(key, role); !status.ok()) {
+      ClearBit(key);
       return status;
     }
   }
-  users[addr]++;
+  users[key]++;
   return absl::OkStatus();
 }
 
-void Locals::Remove(const IpAddr& addr, uint32_t role) {
-  Users& users = UsersOf(role);
-  const auto user = users.find(addr);
+void Locals::Remove(const IpAddr& addr, uint32_t role, uint32_t port) {
+  const Key key = {addr, port};
+  Users& users = users_[role];
+  const auto user = users.find(key);
   if (user == users.end() || --user->second > 0) return;
   users.erase(user);
   // The address stays: the way of others leads through its entry.
-  if (xlvs_local* local = Find(addr); local != nullptr)
+  if (xlvs_local* local = Find(key); local != nullptr)
     StoreWord(local->roles, local->roles & ~role);
-  ClearBit(addr);
+  ClearBit(key);
 }
 
-xlvs_local* Locals::Find(const IpAddr& addr) {
+xlvs_local* Locals::Find(const Key& key) {
   const uint32_t mask = table_.size() - 1;
   for (uint32_t probe = 0; probe < XLVS_LOCAL_PROBES; ++probe) {
-    xlvs_local& local = table_[(Start(addr) + probe) & mask];
-    if (IpAddr(local.addr) == addr) return &local;
+    xlvs_local& local = table_[(Start(key) + probe) & mask];
+    if (Key(IpAddr(local.addr), local.port) == key) return &local;
     if (local.roles == 0 && IpAddr(local.addr) == IpAddr()) return nullptr;
   }
   return nullptr;
 }
 
-absl::Status Locals::SetRole(const IpAddr& addr, uint32_t role) {
-  if (xlvs_local* local = Find(addr); local != nullptr) {
+absl::Status Locals::SetRole(const Key& key, uint32_t role) {
+  if (xlvs_local* local = Find(key); local != nullptr) {
     StoreWord(local->roles, local->roles | role);
     return absl::OkStatus();
   }
   const uint32_t mask = table_.size() - 1;
   for (uint32_t probe = 0; probe < XLVS_LOCAL_PROBES; ++probe) {
-    xlvs_local& local = table_[(Start(addr) + probe) & mask];
+    xlvs_local& local = table_[(Start(key) + probe) & mask];
     if (local.roles != 0) continue;
     // Packets that look now find no role here yet, and go on.
-    local.addr = addr.raw();
+    local.addr = key.first.raw();
+    StoreWord(local.port, key.second);
     StoreWord(local.roles, role);
     return absl::OkStatus();
   }
   return absl::ResourceExhaustedError(
-      absl::StrCat("no room for address ", addr.ToString(),
+      absl::StrCat("no room for address ", key.first.ToString(),
                    "; attach with a larger --services or --dests"));
 }
 
@@ -94,16 +104,15 @@ absl::Status Locals::Rebuild() {
     StoreWord(filter.word[i], filter.word[i] | wanted.word[i]);
   for (uint32_t i = 0; i < table_.size(); ++i)
     if (table_[i].roles != 0) {
-      const IpAddr addr(table_[i].addr);
-      const uint32_t roles =
-          (virtuals_.contains(addr) ? XLVS_LOCAL_virtual : 0) |
-          (dests_.contains(addr) ? XLVS_LOCAL_dest : 0);
+      const Key key = {IpAddr(table_[i].addr), table_[i].port};
+      uint32_t roles = 0;
+      for (const uint32_t role : kRoles)
+        if (users_[role].contains(key)) roles |= role;
       StoreWord(table_[i].roles, roles);
     }
-  for (const auto& [addr, users] : virtuals_)
-    XLVS_RETURN_IF_ERROR(SetRole(addr, XLVS_LOCAL_virtual));
-  for (const auto& [addr, users] : dests_)
-    XLVS_RETURN_IF_ERROR(SetRole(addr, XLVS_LOCAL_dest));
+  for (const uint32_t role : kRoles)
+    for (const auto& [key, users] : users_[role])
+      XLVS_RETURN_IF_ERROR(SetRole(key, role));
   for (size_t i = 0; i < std::size(wanted.word); ++i)
     StoreWord(filter.word[i], wanted.word[i]);
   return absl::OkStatus();

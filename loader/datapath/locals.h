@@ -21,40 +21,38 @@ class Locals {
          const xlvs_config& config)
       : table_(std::move(table)), filter_(std::move(filter)), config_(config) {}
 
-  // One more user of `addr` in this role (XLVS_LOCAL_virtual or _dest), known
-  // from the maps: the table has it already.
-  void Count(const IpAddr& addr, uint32_t role);
+  // One more user of `addr` in this role (XLVS_LOCAL_virtual or _dest; with
+  // `port`, as maps/local.h has it, _masq), known from the maps: the table has
+  // it already.
+  void Count(const IpAddr& addr, uint32_t role, uint32_t port = 0);
   // One more, new: written to the table. RESOURCE_EXHAUSTED if all entries on
   // the address's way are taken.
-  absl::Status Add(const IpAddr& addr, uint32_t role);
+  absl::Status Add(const IpAddr& addr, uint32_t role, uint32_t port = 0);
   // One less; the last takes the role from the table.
-  void Remove(const IpAddr& addr, uint32_t role);
+  void Remove(const IpAddr& addr, uint32_t role, uint32_t port = 0);
   // Writes the table anew from the counts, after a command was cut short.
   absl::Status Rebuild();
 
  private:
-  using Users = absl::flat_hash_map<IpAddr, uint32_t>;
-  Users& UsersOf(uint32_t role) {
-    return role == XLVS_LOCAL_virtual ? virtuals_ : dests_;
-  }
-  // The entry of `addr`, or null.
-  xlvs_local* Find(const IpAddr& addr);
-  absl::Status SetRole(const IpAddr& addr, uint32_t role);
-  uint32_t Start(const IpAddr& addr) const;
+  using Key = std::pair<IpAddr, uint32_t>;  // address, port
+  using Users = absl::flat_hash_map<Key, uint32_t>;
+  static constexpr uint32_t kRoles[] = {XLVS_LOCAL_virtual, XLVS_LOCAL_dest,
+                                        XLVS_LOCAL_masq};
+  // The entry, or null.
+  xlvs_local* Find(const Key& key);
+  absl::Status SetRole(const Key& key, uint32_t role);
+  uint32_t Start(const Key& key) const;
 
-  // One more, one less address at a bit of the filter.
-  void CountBit(const IpAddr& addr) { bits_[BitOf(addr)]++; }
-  void SetBit(const IpAddr& addr);
-  void ClearBit(const IpAddr& addr);
-  uint32_t BitOf(const IpAddr& addr) const {
-    return Start(addr) % XLVS_FILTER_BITS;
-  }
+  // One more, one less address at a bit of the filter; ports have none.
+  void CountBit(const Key& key);
+  void SetBit(const Key& key);
+  void ClearBit(const Key& key);
+  uint32_t BitOf(const Key& key) const { return Start(key) % XLVS_FILTER_BITS; }
 
   Mapped<xlvs_local> table_;
   Mapped<xlvs_filter> filter_;
   xlvs_config config_ = {};
-  Users virtuals_;
-  Users dests_;
+  absl::flat_hash_map<uint32_t, Users> users_;    // by role
   absl::flat_hash_map<uint32_t, uint32_t> bits_;  // bit -> uses, of any role
 };
 

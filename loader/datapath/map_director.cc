@@ -204,11 +204,29 @@ absl::Status MapDirector::ReadDests() {
   return absl::OkStatus();
 }
 
+namespace {
+
+// Whether nat_icmp_send asks for the dest's port, and as what.
+bool HasPort(const xlvs_dest& dest) {
+  return dest.state == XLVS_DEST_available && dest.method == XLVS_METHOD_masq;
+}
+
+uint32_t PortOf(const xlvs_dest& dest) {
+  const uint32_t protocol = dest.fwmark == 0 ? dest.l4_proto : 0;
+  return XLVS_LOCAL_PORT | protocol << 16 | dest.dport;
+}
+
+}  // namespace
+
 void MapDirector::CountLocals() {
   for (const auto& [key, service] : services_)
     if (key.fwmark == 0) locals_.Count(key.vaddr, XLVS_LOCAL_virtual);
   for (const auto& [key, id] : dests_by_key_) {
     locals_.Count(key.second.daddr, XLVS_LOCAL_dest);
+    if (HasPort(dests_[id])) {
+      locals_.Count(key.second.daddr, XLVS_LOCAL_masq, PortOf(dests_[id]));
+      ports_shown_.insert(id);
+    }
     // A removed dest keeps its service's address ours: its connections'
     // packets are dropped, not handed to the host.
     if (key.first.fwmark == 0)
@@ -354,6 +372,19 @@ void MapDirector::EmptyTrash(uint32_t age_ticks) {
   const Sums sums(*this, old.size());
   for (const uint32_t id : old)
     if (const xlvs_counters sum = sums[id]; is_empty(sum)) FreeDest(id, sum);
+}
+
+void MapDirector::ShowPort(uint32_t id) {
+  const xlvs_dest& dest = dests_[id];
+  const IpAddr addr(dest.daddr);
+  const bool shown = ports_shown_.contains(id);
+  if (shown == HasPort(dest)) return;
+  if (shown) {
+    locals_.Remove(addr, XLVS_LOCAL_masq, PortOf(dest));
+    ports_shown_.erase(id);
+  } else if (locals_.Add(addr, XLVS_LOCAL_masq, PortOf(dest)).ok()) {
+    ports_shown_.insert(id);
+  }
 }
 
 void MapDirector::FreeDest(uint32_t id, const xlvs_counters& sum) {
@@ -746,6 +777,7 @@ absl::Status MapDirector::AddDest(const ServiceKey& key, const Dest& dest) {
   record.order = control_[0].next_order++;
   Configure(id, dest, route);
   StoreWord(record.state, XLVS_DEST_available);
+  ShowPort(id);
   std::erase(service->removed, id);
   service->dests.insert(service->dests.begin(), id);
   // The first one is not put off: whether there is room for the service at all
@@ -839,6 +871,7 @@ absl::Status MapDirector::EditDest(const ServiceKey& key, const Dest& dest) {
     return status;
   }
   Configure(id, dest, route);
+  ShowPort(id);
   SetLimited(*service);
   return absl::OkStatus();
 }
@@ -866,6 +899,7 @@ absl::Status MapDirector::DeleteDest(const ServiceKey& key,
 void MapDirector::RemoveDest(ServiceState& service, uint32_t id) {
   dests_[id].removed_at_ticks = clock_[0].now_ticks;
   StoreWord(dests_[id].state, XLVS_DEST_removed);
+  ShowPort(id);
   service.removed.push_back(id);
 }
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "loader/datapath/chunks.h"
 #include "loader/datapath/instance.h"
 #include "loader/datapath/locals.h"
@@ -141,6 +142,9 @@ class MapDirector : public Director {
   // If that fails, the dests that were put off go again.
   absl::Status PublishPending();
   void RemoveDest(ServiceState& service, uint32_t id);
+  // Shows the packet path the port of a dest behind Masq, or no more. Where the
+  // table has no room for it, nat_icmp_send does not know it.
+  void ShowPort(uint32_t id);
   void FreeDest(uint32_t id, const xlvs_counters& sum);
 
   absl::Status DeleteServices(const std::vector<ServiceKey>& keys);
@@ -216,6 +220,7 @@ class MapDirector : public Director {
   absl::flat_hash_map<ServiceKey, ServiceState> services_;
   // Available and removed ones.
   absl::flat_hash_map<DestFullKey, uint32_t> dests_by_key_;
+  absl::flat_hash_set<uint32_t> ports_shown_;  // ids of dests
   bool batch_ = false;
   // The first so many dests of this service are in no list yet.
   ServiceKey pending_service_;

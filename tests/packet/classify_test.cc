@@ -930,6 +930,41 @@ TEST_F(Classify, TheOldestEmbryonicConnectionGivesWayAtTheBound) {
   EXPECT_EQ(bench.Find(kClient1, kService1, Protocol::kTcp), nullptr);
 }
 
+// ---- nat_icmp_send
+
+TEST_F(Classify, AServersPacketOfNoConnectionIsAnsweredIfSoSet) {
+  const ServiceKey key = {.vaddr = ToIpAddr(kService1.addr),
+                          .vport = kService1.port,
+                          .protocol = Protocol::kTcp};
+  Must(bench.config().AddService({.key = key, .scheduler = Scheduler::kRr}));
+  bench.AddDest(key, kDest1);
+  const Frame reply = TcpFrame(kDest1, kClient1, kAck);
+  ExpectUntouched(bench, reply, XLVS_STEP_pass_reply_no_conn);
+  Must(bench.config().Set("nat_icmp_send", 1));
+  ExpectAnswered(bench, reply, XLVS_STEP_tx_icmp_port_unreach,
+                 kPortUnreachable);
+  // Not the end of one, nothing of another port or protocol.
+  ExpectUntouched(bench, TcpFrame(kDest1, kClient1, kRst),
+                  XLVS_STEP_pass_reply_no_conn);
+  ExpectUntouched(bench, TcpFrame({kDest1.addr, 22}, kClient1, kAck),
+                  XLVS_STEP_pass_reply_no_conn);
+  ExpectUntouched(bench, UdpFrame(kDest1, kClient1),
+                  XLVS_STEP_pass_reply_no_conn);
+  // Nor of a server that is not behind Masq, or none any more.
+  Dest dest = Must(bench.config().FindService(key)).dests[0].dest;
+  for (const Method method : {Method::kRoute, Method::kMasq}) {
+    dest.method = method;
+    Must(bench.config().EditDest(key, dest));
+    if (method == Method::kRoute)
+      ExpectUntouched(bench, reply, XLVS_STEP_pass_reply_no_conn);
+    else
+      ExpectAnswered(bench, reply, XLVS_STEP_tx_icmp_port_unreach,
+                     kPortUnreachable);
+  }
+  Must(bench.config().DeleteDest(key, dest.key));
+  EXPECT_EQ(bench.Run(reply).step, XLVS_STEP_pass_reply_no_conn);
+}
+
 // ---- persistence
 
 std::vector<std::string> TemplatesOf(Bench& bench) {

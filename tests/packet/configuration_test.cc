@@ -122,7 +122,8 @@ class ConfigurationTest : public PacketTest {
   uint32_t RolesOf(const std::string& addr) {
     const auto locals = Map<xlvs_local>("locals");
     for (uint32_t i = 0; i < locals.size(); ++i)
-      if (IpAddr(locals[i].addr) == Ip(addr)) return locals[i].roles;
+      if (IpAddr(locals[i].addr) == Ip(addr) && locals[i].port == 0)
+        return locals[i].roles;
     return 0;
   }
 

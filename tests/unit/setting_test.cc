@@ -115,27 +115,14 @@ TEST(Set, ExplainsMistakes) {
 
 // Of net.ipv4.vs.* every name gets an answer.
 TEST(Set, SaysWhyASysctlOfIpvsIsNotOurs) {
-  for (const char* key : {"backup_only",
-                          "conntrack",
-                          "debug_level",
-                          "est_cpulist",
-                          "est_nice",
-                          "ignore_tunneled",
-                          "nat_icmp_send",
-                          "run_estimation",
-                          "snat_reroute",
-                          "sync_persist_mode",
-                          "sync_ports",
-                          "sync_qlen_max",
-                          "sync_refresh_period",
-                          "sync_retries",
-                          "sync_sock_size",
-                          "sync_threshold",
-                          "sync_version",
-                          "conn_lfactor",
-                          "conn_max",
-                          "svc_lfactor",
-                          "conn_tab_bits"}) {
+  for (const char* key :
+       {"backup_only",    "conntrack",      "debug_level",
+        "est_cpulist",    "est_nice",       "ignore_tunneled",
+        "run_estimation", "snat_reroute",   "sync_persist_mode",
+        "sync_ports",     "sync_qlen_max",  "sync_refresh_period",
+        "sync_retries",   "sync_sock_size", "sync_threshold",
+        "sync_version",   "conn_lfactor",   "conn_max",
+        "svc_lfactor",    "conn_tab_bits"}) {
     FakeHost host;
     for (const char* value : {"", " 1"}) {
       const Outcome outcome =
