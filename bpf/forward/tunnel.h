@@ -216,8 +216,7 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
   if (!xlvs_take_masked(&cursor, l2_bytes + outer_bytes, XLVS_L4_OFF_MAX))
     return XLVS_STEP_drop_internal;
   struct xlvs_inner inner;
-  if (!xlvs_read_inner(cursor, l3, &inner))
-    return XLVS_STEP_drop_internal;
+  if (!xlvs_read_inner(cursor, l3, &inner)) return XLVS_STEP_drop_internal;
 
   cursor = xlvs_cursor(ctx);
   const __u8 protocol = dest->tunnel_type == XLVS_TUNNEL_gue ? IPPROTO_UDP
