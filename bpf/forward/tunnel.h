@@ -206,6 +206,8 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
   const __u32 l2_bytes = xlvs_l2_bytes(vlan);
   const __u32 shim_bytes = xlvs_tunnel_shim_bytes(dest);
   const bool outer_v4 = xlvs_addr_is_v4(&dest->daddr);
+  /* xlvs_tunnel_bytes, of what is known by now: asking again has the verifier
+   * walk a third more. */
   const __u32 outer_bytes =
       (outer_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) + shim_bytes;
   const __u16 l4_bytes = shim_bytes + pkt->ip_bytes;
