@@ -6,7 +6,9 @@ down, and steps can be left out of it.
     {"do": "lines", "lines": [..]}         commands, by one `ipvsadm -R`
     {"do": "argv", "words": [..]}          a command by its words
     {"do": "packets", "rounds": [[[end, conn, flags, bytes], ..], ..]}
-                                           a round at once, one after the other
+                                           a round at once, one after the other;
+                                           end: client, server, or unasked, a
+                                           server that has no connection
     {"do": "again"}                        what is saved, cleared and restored
     {"do": "stats"} {"do": "wait"} {"do": "sysctl"} {"do": "mark"}
 
@@ -45,6 +47,7 @@ FEATURES = {
     "marks": "-f",
     "lblc": "lblc and lblcr",
     "sysctl": "expire_nodest_conn, expire_quiescent_template, conn_reuse_mode, sloppy_tcp, drop_packet, secure_tcp",
+    "unasked": "nat_icmp_send, and packets of real servers that nobody asked",
 }
 
 SYSCTLS = [("expire_nodest_conn", [1]), ("expire_quiescent_template", [1]), ("conn_reuse_mode", [0, 2, 3]),
@@ -80,6 +83,8 @@ TALKS = {"tcp": TCP_TALKS, "udp": UDP_TALKS, "sctp": SCTP_TALKS}
 TCP_LATER = ["cA", "cPA", "cFA", "cR", "cS", "sA", "sPA", "sFA", "sR", "sSA", "cSA", "c", "cSF", "cRA"]
 LATER = {"tcp": TCP_LATER, "udp": ["c", "s", "c0", "s0"],
          "sctp": ["cDATA", "sDATA", "cSHUTDOWN", "sSHUTDOWN", "cABORT", "sABORT", "cINIT", "cHEARTBEAT", "cERROR"]}
+# What a real server sends that nobody asked.
+UNASKED = {"tcp": ["A", "PA", "SA", "S", "FA", "R", "RA"], "udp": ["", "", "0"], "sctp": ["DATA", "SACK", "ABORT", "INIT"]}
 
 
 class Service:
@@ -135,6 +140,8 @@ class Draw:
                 self.step()
             if self.may("stats", 0.12):
                 self.stats()
+            if self.may("unasked", 0.15):
+                self.unasked()
         return {"steps": self.steps, "conns": self.conns, "slow": slow}
 
     # --- configuration ----------------------------------------------------------
@@ -314,8 +321,20 @@ class Draw:
         lines = []
         for _ in range(self.rng.choice([1, 1, 2, 3])):
             lines += self.command()
-        if lines:
-            self.steps.append({"do": "lines", "lines": lines})
+        for part in self.parts(lines):
+            self.steps.append({"do": "lines", "lines": part})
+
+    def parts(self, lines):
+        """With expire_nodest_conn, of real servers that come back at once
+        connections may or may not: they come back in a step of their own."""
+        if not lines or not any(step.get("key") == "expire_nodest_conn" for step in self.steps):
+            return [lines] * bool(lines)
+        parts = [[]]
+        for line in lines:
+            parts[-1].append(line)
+            if line[:2] in ("-d", "-D"):
+                parts.append([])
+        return [part for part in parts if part]
 
     def by_words(self):
         """A command of its own process, so that its exit code and its own
@@ -346,6 +365,24 @@ class Draw:
             of_one = self.rng.random() < 0.5
             self.steps.append({"do": "argv", "words": ["-Z"] + self.rng.choice(self.live()).option().split() * of_one})
             self.steps.append({"do": "argv", "words": ["-L", "-n", "--stats"]})
+
+    def unasked(self):
+        """Packets that come from a real server and are of no connection."""
+        rng = self.rng
+        if rng.random() < 0.8:
+            self.steps.append({"do": "sysctl", "key": "nat_icmp_send", "value": 1})
+        rounds = []
+        for _ in range(rng.randint(1, 4)):
+            service = rng.choice(self.services)
+            known = sorted(service.dests)
+            number, six = rng.choice(known) if known else (rng.randrange(SERVERS), service.six)
+            port = service.dests[number, six][0] if known else service.port
+            proto = service.proto if rng.random() < 0.8 else rng.choice(["tcp", "udp"])
+            self.conns.append({
+                "six": six, "proto": proto, "vip": service.vip, "dport": rng.choice([port, port, port, 22]) or 80,
+                "client": rng.randrange(CLIENTS), "sport": rng.randint(1024, 65535), "server": number})
+            rounds.append([["unasked", len(self.conns) - 1, rng.choice(UNASKED[proto]), 0]])
+        self.steps.append({"do": "packets", "rounds": rounds})
 
     def expiry(self):
         """What is idle ends: of UDP, and of TCP what was established."""

@@ -73,6 +73,8 @@ JUDGED = [
     # Whether IPVS ends them depends on the order in its table.
     ("expire_nodest_conn: templates of a real server that is removed", r"", r"-Lnc \S+ ASSURED \S+:0 .*: IPVS 1, xlvs none"),
     ("UDP checksum 0, Masq", r"packets", r"udp csum: IPVS ok, xlvs none"),
+    ("nat_icmp_send: the ICMP error to a real server", r"packets",
+     r"to the server, ip6? src: IPVS \S+, xlvs \S+"),
     ("a mark of 2^31 or more", r"", r"std(out|err): IPVS '(FWM |.*-f )\s*-\d+ .*', xlvs '(FWM |.*-f )\s*\d{10} "),
 ]
 

@@ -349,6 +349,10 @@ class Side:
         if end == "client":
             return end, frames.frame((MAC["eth0"], MAC["client"]), here, vip, proto, conn["sport"],
                                      conn["dport"], flags, size)
+        if end == "unasked":
+            net = V6 if conn["six"] else V4
+            return "server", frames.frame((MAC["eth1"], server_mac(conn["server"])), server(net, conn["server"]), here,
+                                          proto, conn["dport"], conn["sport"], flags, size)
         # Replies of Route and Tunnel go other ways, so that nobody sends them here.
         behind = self.masqueraded.get((here, proto, conn["sport"]))
         if behind is None:
