@@ -60,7 +60,7 @@ static __always_inline int xlvs_end(struct xdp_md* ctx, enum xlvs_step step) {
  * probe. What may be a request only because of a large network that rules for
  * marks name is asked for as a reply first. */
 static __always_inline enum xlvs_step xlvs_dispatch(
-    struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
+    struct xdp_md* ctx, struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control) {
   bool is_request = xlvs_local_roles(&pkt->daddr) & XLVS_LOCAL_virtual;
   enum xlvs_step step = XLVS_STEP_pass_not_ours;

@@ -11,7 +11,9 @@
  * The outer TTL is the inner's after its decrement, DSCP is copied, ECN by RFC
  * 6040's normal mode but for CE, of which the kernel makes ECT(0), DF of IPv4
  * is the inner's; an IPv6 packet is not to be fragmented, but its IPv4 outer
- * has no DF, as IPVS has it. */
+ * has no DF, as IPVS has it. An outer without DF needs an Identification that
+ * tells it from others (RFC 6864): the inner's, moved by what tells connections
+ * and an inner datagram's fragments apart. */
 #ifndef XLVS_BPF_FORWARD_TUNNEL_H
 #define XLVS_BPF_FORWARD_TUNNEL_H
 
@@ -58,20 +60,22 @@ struct xlvs_inner {
   __u8 tos;
   __u8 ttl;
   __be16 dont_fragment; /* as in iphdr.frag_off */
+  __u16 id; /* for an outer IPv4's, whose byte order is any; IPv6 has none */
   __u8 protocol;        /* IPPROTO_IPIP or IPPROTO_IPV6 */
 };
 
 /* Takes one hop off the inner packet. */
 static __always_inline bool xlvs_read_inner(struct xlvs_cursor cursor,
-                                            enum xlvs_l3 l3,
+                                            enum xlvs_l3 l3, __u32 flow_hash,
                                             struct xlvs_inner* ret) {
   if (l3 == XLVS_V4) {
     struct iphdr* ip = xlvs_take(&cursor, sizeof(*ip));
     if (!ip) return false;
-    xlvs_mend_l3(ip, XLVS_V4, xlvs_decrement_ttl(ip, XLVS_V4));
+    xlvs_hop_v4(ip);
     ret->tos = ip->tos;
     ret->ttl = ip->ttl;
     ret->dont_fragment = ip->frag_off & bpf_htons(0x4000);
+    ret->id = ret->dont_fragment ? 0 : ip->id + ip->frag_off + flow_hash;
     ret->protocol = IPPROTO_IPIP;
     return true;
   }
@@ -81,6 +85,7 @@ static __always_inline bool xlvs_read_inner(struct xlvs_cursor cursor,
   ret->tos = (__u8)(ip->priority << 4 | ip->flow_lbl[0] >> 4);
   ret->ttl = ip->hop_limit;
   ret->dont_fragment = 0;
+  ret->id = 0;
   ret->protocol = IPPROTO_IPV6;
   return true;
 }
@@ -97,7 +102,8 @@ static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
     if (!ip) return false;
     /* By words, which are summed before they are written: what was written
      * in other pieces, a CPU reads back slowly. */
-    const __u16 id = inner->dont_fragment ? 0 : bpf_get_prandom_u32();
+    const __u16 id = inner->protocol == IPPROTO_IPV6 ? bpf_get_prandom_u32()
+                                                     : inner->id;
     const __u32 words[sizeof(*ip) / 4] = {
         bpf_htonl(0x45000000U | (__u32)tos << 16 | (sizeof(*ip) + l4_bytes)),
         bpf_htonl((__u32)id << 16 | bpf_ntohs(inner->dont_fragment)),
@@ -127,22 +133,19 @@ static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
 
 /* The same for all packets of a connection, different for different ones: so
  * the real server's NIC spreads them over its queues. */
-static __always_inline __u16 xlvs_gue_sport(const struct xlvs_packet* pkt) {
-  const __u32 hash = xlvs_hash(
-      &pkt->saddr, (__u32)pkt->sport << 16 | pkt->dport, xlvs_cfg.hash_key);
-  return XLVS_GUE_SPORT_FIRST + (((__u64)hash * XLVS_GUE_SPORTS) >> 32);
+static __always_inline __u16 xlvs_gue_sport(__u32 flow_hash) {
+  return XLVS_GUE_SPORT_FIRST + (((__u64)flow_hash * XLVS_GUE_SPORTS) >> 32);
 }
 
 /* UDP and GUE, or GRE, without checksums. */
 static __always_inline bool xlvs_write_shim(struct xlvs_cursor* cursor,
-                                            const struct xlvs_packet* pkt,
                                             const struct xlvs_dest* dest,
                                             const struct xlvs_inner* inner,
-                                            __u16 l4_bytes) {
+                                            __u16 l4_bytes, __u32 flow_hash) {
   if (dest->tunnel_type == XLVS_TUNNEL_gue) {
     struct udphdr* udp = xlvs_take(cursor, sizeof(*udp));
     if (!udp) return false;
-    udp->source = bpf_htons(xlvs_gue_sport(pkt));
+    udp->source = bpf_htons(xlvs_gue_sport(flow_hash));
     udp->dest = bpf_htons(dest->tunnel_port);
     udp->len = bpf_htons(l4_bytes);
     udp->check = 0;
@@ -218,7 +221,7 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
   if (!xlvs_take_masked(&cursor, l2_bytes + outer_bytes, XLVS_L4_OFF_MAX))
     return XLVS_STEP_drop_internal;
   struct xlvs_inner inner;
-  if (!xlvs_read_inner(cursor, l3, &inner)) return XLVS_STEP_drop_internal;
+  if (!xlvs_read_inner(cursor, l3, pkt->flow_hash, &inner)) return XLVS_STEP_drop_internal;
 
   cursor = xlvs_cursor(ctx);
   const __u8 protocol = dest->tunnel_type == XLVS_TUNNEL_gue ? IPPROTO_UDP
@@ -228,7 +231,8 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
   if (!xlvs_write_l2(&cursor, way, vlan, priority,
                      xlvs_ethertype(outer_v4 ? XLVS_V4 : XLVS_V6)) ||
       !xlvs_write_outer(&cursor, dest, &inner, protocol, l4_bytes) ||
-      !xlvs_write_shim(&cursor, pkt, dest, &inner, l4_bytes))
+      !xlvs_write_shim(&cursor, dest, &inner, l4_bytes,
+                       pkt->flow_hash))
     return XLVS_STEP_drop_internal;
   if (shim_bytes && xlvs_tunnel_sums(dest) &&
       !xlvs_sum_shim(ctx, dest, l2_bytes + outer_bytes - shim_bytes, l4_bytes))

@@ -84,6 +84,13 @@ static __always_inline __u64 xlvs_decrement_ttl(void* l3, enum xlvs_l3 family) {
   return xlvs_csum_change16(bpf_htons(0x0100), 0);
 }
 
+/* The same where nothing else in the header changes (ip_decrease_ttl). */
+static __always_inline void xlvs_hop_v4(struct iphdr* ip) {
+  ip->ttl--;
+  const __u32 check = ip->check + (__u32)bpf_htons(0x0100);
+  ip->check = check + (check >= 0xffff);
+}
+
 /* The sum of an IPv4 header without options; 0xffff (folded) if its checksum
  * is in it and right. */
 static __always_inline __u64 xlvs_sum_v4_header(const struct iphdr* ip) {

@@ -108,7 +108,7 @@ struct xlvs_packet {
   __u32 now_ticks;
 
   __u32 fragment_id;
-  __u32 pad2;
+  __u32 flow_hash; /* its connection's, from when that was looked for */
 };
 
 static __always_inline struct xlvs_shape xlvs_shape_of(

@@ -8,10 +8,12 @@
 #include "bpf/lib/found.h"
 #include "bpf/tables.h"
 
-static __always_inline struct xlvs_place xlvs_place_of(
-    const struct xlvs_addr* caddr, __u16 cport, __u8 l4_proto) {
-  const __u32 hash =
-      xlvs_hash(caddr, cport | (__u32)l4_proto << 16, xlvs_cfg.hash_key);
+static __always_inline __u32 xlvs_flow_hash(const struct xlvs_addr* caddr,
+                                            __u16 cport, __u8 l4_proto) {
+  return xlvs_hash(caddr, cport | (__u32)l4_proto << 16, xlvs_cfg.hash_key);
+}
+
+static __always_inline struct xlvs_place xlvs_place_at(__u32 hash) {
   const __u64 groups = (__u64)xlvs_cfg.buckets * XLVS_GROUPS_PER_BUCKET;
   const __u32 group = (hash * groups) >> 32;
   struct xlvs_place place = {
@@ -19,6 +21,11 @@ static __always_inline struct xlvs_place xlvs_place_of(
       .home = group % XLVS_GROUPS_PER_BUCKET,
   };
   return place;
+}
+
+static __always_inline struct xlvs_place xlvs_place_of(
+    const struct xlvs_addr* caddr, __u16 cport, __u8 l4_proto) {
+  return xlvs_place_at(xlvs_flow_hash(caddr, cport, l4_proto));
 }
 
 static __always_inline bool xlvs_life_is_over(union xlvs_life life,

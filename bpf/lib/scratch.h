@@ -95,10 +95,9 @@ struct xlvs_first {
 struct xlvs_delivery {
   union xlvs_life life;
   __u32 dest_id;
-  __u32 kind; /* enum xlvs_kind */
   __u32 ret_mtu;
   __u16 vport;
-  __u16 pad0;
+  __u16 pad0[3];
 };
 
 /* What lblc or lblcr know of an address, and where it is kept. */

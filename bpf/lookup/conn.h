@@ -148,15 +148,16 @@ static __always_inline bool xlvs_conn_find_further(
 }
 
 /* Finds the packet's connection. On a miss, `ret_inserts` is as above. */
-static __always_inline bool xlvs_conn_find(const struct xlvs_packet* pkt,
+static __always_inline bool xlvs_conn_find(struct xlvs_packet* pkt,
                                            enum xlvs_direction direction,
                                            struct xlvs_place* ret_place,
                                            __u32* ret_inserts,
                                            struct xlvs_found* ret) {
   const bool to_dest = direction == XLVS_TO_DEST;
-  const struct xlvs_place place =
-      xlvs_place_of(to_dest ? &pkt->saddr : &pkt->daddr,
-                    to_dest ? pkt->sport : pkt->dport, pkt->l4_proto);
+  pkt->flow_hash =
+      xlvs_flow_hash(to_dest ? &pkt->saddr : &pkt->daddr,
+                     to_dest ? pkt->sport : pkt->dport, pkt->l4_proto);
+  const struct xlvs_place place = xlvs_place_at(pkt->flow_hash);
   *ret_place = place;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &place.bucket);
   if (!bucket) return false;

@@ -65,7 +65,7 @@ __noinline int xlvs_check_first(struct xdp_md* ctx,
 
 /* After a lost race: whether another CPU made the connection; then `insert`
  * tells what it made. */
-__noinline int xlvs_find_made(const struct xlvs_packet* pkt,
+__noinline int xlvs_find_made(struct xlvs_packet* pkt,
                               struct xlvs_insert* insert) {
   struct xlvs_found found;
   if (!pkt || !insert ||
@@ -124,7 +124,7 @@ static __always_inline void xlvs_uncount_reused(struct xlvs_first* first) {
 
 /* Puts the connection into the table. What was taken for it is given back if
  * there is no room, or if another CPU made it meanwhile. */
-__noinline int xlvs_insert_conn(const struct xlvs_packet* pkt,
+__noinline int xlvs_insert_conn(struct xlvs_packet* pkt,
                                 struct xlvs_insert* insert) {
   if (!pkt || !insert) return XLVS_STEP_drop_internal;
   const union xlvs_life life = insert->life;
@@ -207,7 +207,7 @@ static __always_inline void xlvs_describe_conn(
  * connection whose client begins anew with it is counted until the new one is,
  * as in IPVS. On next, `first->insert` tells what was made, here or, just now,
  * by another CPU. */
-__noinline int xlvs_new_conn(struct xdp_md* ctx, const struct xlvs_packet* pkt,
+__noinline int xlvs_new_conn(struct xdp_md* ctx, struct xlvs_packet* pkt,
                              struct xlvs_first* first) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
   if (!pkt || !first || !control) return XLVS_STEP_drop_internal;
@@ -292,7 +292,7 @@ static __always_inline enum xlvs_step xlvs_first_path(
     struct xdp_md* ctx, struct xlvs_scratch* scratch) {
   const struct xlvs_packet* pkt = &scratch->packet;
   const bool from_error = scratch->first.is_from_error;
-  const struct xlvs_packet* request =
+  struct xlvs_packet* request =
       from_error ? &scratch->probe : &scratch->packet;
   enum xlvs_step step =
       (enum xlvs_step)xlvs_new_conn(ctx, request, &scratch->first);

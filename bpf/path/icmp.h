@@ -43,7 +43,7 @@ static __always_inline enum xlvs_step xlvs_begin_by_error(
 }
 
 /* The connection on which the quoted packet went to a dest. */
-static __always_inline bool xlvs_find_quoted(const struct xlvs_packet* probe,
+static __always_inline bool xlvs_find_quoted(struct xlvs_packet* probe,
                                              struct xlvs_found* ret) {
   struct xlvs_place place;
   __u32 inserts = 0;
@@ -53,13 +53,16 @@ static __always_inline bool xlvs_find_quoted(const struct xlvs_packet* probe,
 /* Quotes what a service sent to a client: from there to the real server that
  * sent it. */
 static __always_inline enum xlvs_step xlvs_error_to_dest(
-    struct xdp_md* ctx, const struct xlvs_packet* pkt,
+    struct xdp_md* ctx, struct xlvs_packet* pkt,
     struct xlvs_scratch* scratch, const struct xlvs_control* control) {
   const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
   struct xlvs_place place;
   __u32 inserts = 0;
-  if (!xlvs_conn_find(&scratch->probe, XLVS_TO_DEST, &place, &inserts, &found))
+  const bool known =
+      xlvs_conn_find(&scratch->probe, XLVS_TO_DEST, &place, &inserts, &found);
+  pkt->flow_hash = scratch->probe.flow_hash;
+  if (!known)
     return XLVS_READ_ONCE(control->set.schedule_icmp) &&
                    xlvs_icmp_is_intact(ctx, pkt)
                ? xlvs_begin_by_error(pkt, &scratch->probe, place, inserts)
@@ -116,8 +119,8 @@ static __always_inline enum xlvs_step xlvs_icmp_of_host(
              : XLVS_STEP_pass_not_ours;
 }
 
-static __always_inline enum xlvs_step xlvs_icmp_path(
-    struct xdp_md* ctx, const struct xlvs_packet* pkt) {
+static __always_inline enum xlvs_step xlvs_icmp_path(struct xdp_md* ctx,
+                                                     struct xlvs_packet* pkt) {
   if (pkt->fragment != XLVS_WHOLE) return xlvs_icmp_of_host(pkt);
   const struct xlvs_icmp_header* icmp =
       xlvs_at(ctx, pkt->l4_off, sizeof(*icmp));

@@ -92,7 +92,7 @@ __noinline int xlvs_refuse_reply(struct xdp_md* ctx,
 }
 
 static __always_inline enum xlvs_step xlvs_to_client(
-    struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
+    struct xdp_md* ctx, struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control) {
   struct xlvs_place place;
   struct xlvs_found found = {};

@@ -46,7 +46,7 @@ static __always_inline enum xlvs_reuse xlvs_reuse_of(
 /* To the connection's dest. XLVS_STEP_begins: there is no connection, the
  * program for first packets makes one. */
 static __always_inline enum xlvs_step xlvs_to_dest(
-    struct xdp_md* ctx, const struct xlvs_packet* pkt, struct xlvs_shape shape,
+    struct xdp_md* ctx, struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control, __u32* ret_mtu) {
   struct xlvs_place place;
   struct xlvs_found found = {};

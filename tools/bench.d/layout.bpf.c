@@ -117,7 +117,7 @@ int layout_control(struct xdp_md* ctx) {
 SEC("xdp")
 int layout_find_record(struct xdp_md* ctx) {
   (void)ctx;
-  const struct xlvs_packet pkt = layout_packet(bench_next_flow());
+  struct xlvs_packet pkt = layout_packet(bench_next_flow());
   struct xlvs_place place;
   struct xlvs_found found;
   __u32 inserts;
