@@ -69,7 +69,9 @@ struct xlvs_dest {
   __u16 tunnel_port;             /* GUE's UDP destination port, host order */
   enum xlvs_tunnel_type tunnel_type;
   __u8 tunnel_flags; /* XLVS_TUNNEL_* */
-  __u8 pad0[44];
+  __u8 tunnel_bytes; /* that it adds to a packet; of any method's dest */
+  __u8 tunnel_over;  /* 4 or 6: the outer header's version */
+  __u8 pad0[42];
   /* --- 128 bytes --- */
   __u32 service; /* id, index into xlvs_pools */
   __u32 weight;  /* 0 = no new connections */

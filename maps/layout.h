@@ -32,6 +32,6 @@
 #define XLVS_BYTE_ENUM __attribute__((packed))
 
 /* Both sides refuse to work with maps of another layout (config.h, meta). */
-#define XLVS_LAYOUT_VERSION 6
+#define XLVS_LAYOUT_VERSION 7
 
 #endif

@@ -31,62 +31,46 @@
 #define XLVS_GUE_SPORTS 28232U
 
 static __always_inline bool xlvs_tunnel_sums(const struct xlvs_dest* dest) {
-  return dest->tunnel_flags & (XLVS_TUNNEL_csum | XLVS_TUNNEL_remcsum);
+  return dest->tunnel_type != XLVS_TUNNEL_ipip &&
+         (dest->tunnel_flags & (XLVS_TUNNEL_csum | XLVS_TUNNEL_remcsum));
 }
 
-/* Between the outer IP header and the inner. */
-static __always_inline __u32
-xlvs_tunnel_shim_bytes(const struct xlvs_dest* dest) {
-  switch (dest->tunnel_type) {
-    case XLVS_TUNNEL_gue:
-      return sizeof(struct udphdr) + sizeof(struct xlvs_gue_header);
-    case XLVS_TUNNEL_gre:
-      return sizeof(struct xlvs_gre_header) +
-             (xlvs_tunnel_sums(dest) ? sizeof(struct xlvs_gre_csum) : 0);
-    default:
-      return 0;
-  }
-}
-
-/* What the tunnel adds to a packet. */
-static __always_inline __u32 xlvs_tunnel_bytes(const struct xlvs_dest* dest) {
-  return (xlvs_addr_is_v4(&dest->daddr) ? sizeof(struct iphdr)
-                                        : sizeof(struct ipv6hdr)) +
-         xlvs_tunnel_shim_bytes(dest);
+static __always_inline __u32 xlvs_outer_l3_bytes(const struct xlvs_dest* dest) {
+  return dest->tunnel_over == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 }
 
 /* What the outer header takes from the inner. */
 struct xlvs_inner {
   __u8 tos;
   __u8 ttl;
-  __be16 dont_fragment; /* as in iphdr.frag_off */
-  __u16 id; /* for an outer IPv4's, whose byte order is any; IPv6 has none */
   __u8 protocol;        /* IPPROTO_IPIP or IPPROTO_IPV6 */
+  __be16 dont_fragment; /* as in iphdr.frag_off */
+  __u16 id;             /* for an outer without it; its byte order is any */
 };
 
-/* Takes one hop off the inner packet. */
-static __always_inline bool xlvs_read_inner(struct xlvs_cursor cursor,
-                                            enum xlvs_l3 l3, __u32 flow_hash,
-                                            struct xlvs_inner* ret) {
-  if (l3 == XLVS_V4) {
-    struct iphdr* ip = xlvs_take(&cursor, sizeof(*ip));
-    if (!ip) return false;
-    xlvs_hop_v4(ip);
-    ret->tos = ip->tos;
-    ret->ttl = ip->ttl;
-    ret->dont_fragment = ip->frag_off & bpf_htons(0x4000);
-    ret->id = ret->dont_fragment ? 0 : ip->id + ip->frag_off + flow_hash;
-    ret->protocol = IPPROTO_IPIP;
-    return true;
-  }
-  struct ipv6hdr* ip = xlvs_take(&cursor, sizeof(*ip));
-  if (!ip) return false;
-  xlvs_decrement_ttl(ip, XLVS_V6);
-  ret->tos = (__u8)(ip->priority << 4 | ip->flow_lbl[0] >> 4);
-  ret->ttl = ip->hop_limit;
+/* Takes one hop off the packet that is to be wrapped. */
+static __always_inline bool xlvs_take_hop(struct xdp_md* ctx,
+                                          const struct xlvs_packet* pkt,
+                                          enum xlvs_l3 l3, __u32 l3_off,
+                                          struct xlvs_inner* ret) {
+  const enum xlvs_l3 known = xlvs_known_l3(l3);
+  void* at = xlvs_at(ctx, l3_off, xlvs_l3_bytes(known));
+  if (!at) return false;
+  ret->tos = pkt->tos;
+  ret->ttl = pkt->ttl - 1;
+  ret->protocol = known == XLVS_V4 ? IPPROTO_IPIP : IPPROTO_IPV6;
   ret->dont_fragment = 0;
   ret->id = 0;
-  ret->protocol = IPPROTO_IPV6;
+  if (known == XLVS_V6) {
+    xlvs_decrement_ttl(at, known);
+    return true;
+  }
+  struct iphdr* ip = at;
+  if (pkt->dont_fragment)
+    ret->dont_fragment = bpf_htons(XLVS_IP_DONT_FRAGMENT);
+  else
+    ret->id = ip->id + ip->frag_off + pkt->flow_hash;
+  xlvs_hop_v4(ip);
   return true;
 }
 
@@ -97,25 +81,25 @@ static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
   __u8 tos = inner->tos;
   if ((tos & XLVS_ECN_MASK) == XLVS_ECN_CE)
     tos = (tos & ~XLVS_ECN_MASK) | XLVS_ECN_ECT0;
-  if (xlvs_addr_is_v4(&dest->daddr)) {
+  if (dest->tunnel_over == 4) {
     struct iphdr* ip = xlvs_take(cursor, sizeof(*ip));
     if (!ip) return false;
-    /* By words, which are summed before they are written: what was written
-     * in other pieces, a CPU reads back slowly. */
+    /* By words as they stand in memory, which are summed before they are
+     * written: what was written in other pieces, a CPU reads back slowly. */
     const __u16 id = inner->protocol == IPPROTO_IPV6 ? bpf_get_prandom_u32()
                                                      : inner->id;
+    const __u16 ip_bytes = sizeof(*ip) + l4_bytes;
     const __u32 words[sizeof(*ip) / 4] = {
-        bpf_htonl(0x45000000U | (__u32)tos << 16 | (sizeof(*ip) + l4_bytes)),
-        bpf_htonl((__u32)id << 16 | bpf_ntohs(inner->dont_fragment)),
-        bpf_htonl((__u32)inner->ttl << 24 | (__u32)protocol << 16),
-        xlvs_addr_to_v4(&dest->tunnel_saddr), xlvs_addr_to_v4(&dest->daddr)};
+        0x45U | (__u32)tos << 8 | (__u32)bpf_htons(ip_bytes) << 16,
+        id | (__u32)inner->dont_fragment << 16,
+        inner->ttl | (__u32)protocol << 8, xlvs_addr_to_v4(&dest->tunnel_saddr),
+        xlvs_addr_to_v4(&dest->daddr)};
     __u64 sum = 0;
     for (__u32 i = 0; i < sizeof(*ip) / 4; i++) sum += words[i];
-    const __u16 check = xlvs_csum_fold(sum);
     __u32* at = (__u32*)ip;
     at[0] = words[0];
     at[1] = words[1];
-    at[2] = words[2] | bpf_htonl(bpf_ntohs(check));
+    at[2] = words[2] | (__u32)xlvs_csum_fold(sum) << 16;
     at[3] = words[3];
     at[4] = words[4];
     return true;
@@ -145,15 +129,12 @@ static __always_inline bool xlvs_write_shim(struct xlvs_cursor* cursor,
   if (dest->tunnel_type == XLVS_TUNNEL_gue) {
     struct udphdr* udp = xlvs_take(cursor, sizeof(*udp));
     if (!udp) return false;
-    udp->source = bpf_htons(xlvs_gue_sport(flow_hash));
-    udp->dest = bpf_htons(dest->tunnel_port);
-    udp->len = bpf_htons(l4_bytes);
-    udp->check = 0;
+    *(__u64*)udp = bpf_htons(xlvs_gue_sport(flow_hash)) |
+                   (__u32)bpf_htons(dest->tunnel_port) << 16 |
+                   (__u64)bpf_htons(l4_bytes) << 32; /* checksum 0 */
     struct xlvs_gue_header* gue = xlvs_take(cursor, sizeof(*gue));
     if (!gue) return false;
-    gue->flags_length = 0;
-    gue->protocol = inner->protocol;
-    gue->flags = 0;
+    *gue = (struct xlvs_gue_header){.protocol = inner->protocol};
   } else if (dest->tunnel_type == XLVS_TUNNEL_gre) {
     struct xlvs_gre_header* gre = xlvs_take(cursor, sizeof(*gre));
     if (!gre) return false;
@@ -169,36 +150,9 @@ static __always_inline bool xlvs_write_shim(struct xlvs_cursor* cursor,
   return true;
 }
 
-/* Fills in the shim's checksum, which covers all that follows the outer header
- * at `l4_off`. */
-static __always_inline bool xlvs_sum_shim(struct xdp_md* ctx,
-                                          const struct xlvs_dest* dest,
-                                          __u32 l4_off, __u16 l4_bytes) {
-  const __s64 sum = xlvs_sum(ctx, l4_off, l4_bytes);
-  if (sum < 0) return false;
-  if (dest->tunnel_type == XLVS_TUNNEL_gre) {
-    struct xlvs_gre_header* gre =
-        xlvs_at(ctx, l4_off, sizeof(*gre) + sizeof(struct xlvs_gre_csum));
-    if (!gre) return false;
-    ((struct xlvs_gre_csum*)(gre + 1))->check = xlvs_csum_fold(sum);
-    return true;
-  }
-  struct udphdr* udp = xlvs_at(ctx, l4_off, sizeof(*udp));
-  if (!udp) return false;
-  const __u64 pseudo =
-      xlvs_addr_is_v4(&dest->daddr)
-          ? xlvs_sum_pseudo_v4(xlvs_addr_to_v4(&dest->tunnel_saddr),
-                               xlvs_addr_to_v4(&dest->daddr), l4_bytes,
-                               IPPROTO_UDP)
-          : xlvs_sum_pseudo_v6(&dest->tunnel_saddr, &dest->daddr, l4_bytes,
-                               IPPROTO_UDP);
-  const __u16 check = xlvs_csum_fold(sum + pseudo);
-  udp->check = check ? check : 0xffff;
-  return true;
-}
-
 /* Encapsulates the packet, whose network header is at `l3_off`, and writes the
- * frame's header for the way with these tags. Returns next or a drop. */
+ * frame's header for the way with these tags. What has a checksum still lacks
+ * it (xlvs_sum_shim). Returns next or a drop. */
 static __always_inline enum xlvs_step xlvs_encapsulate(
     struct xdp_md* ctx, const struct xlvs_packet* pkt,
     const struct xlvs_dest* dest, const struct xlvs_nexthop* way,
@@ -207,46 +161,78 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
     return XLVS_STEP_drop_tunnel_source;
   const __u32 priority = xlvs_vlan_priority(ctx, l3_off);
   const __u32 l2_bytes = xlvs_l2_bytes(vlan);
-  const __u32 shim_bytes = xlvs_tunnel_shim_bytes(dest);
-  const bool outer_v4 = xlvs_addr_is_v4(&dest->daddr);
-  /* xlvs_tunnel_bytes, of what is known by now: asking again has the verifier
-   * walk a third more. */
-  const __u32 outer_bytes =
-      (outer_v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) + shim_bytes;
-  const __u16 l4_bytes = shim_bytes + pkt->ip_bytes;
+  const bool over_v4 = dest->tunnel_over == 4;
+  const __u32 outer_bytes = dest->tunnel_bytes;
+  const __u16 l4_bytes =
+      pkt->ip_bytes + outer_bytes - xlvs_outer_l3_bytes(dest);
+  struct xlvs_inner inner;
+  if (!xlvs_take_hop(ctx, pkt, l3, l3_off, &inner))
+    return XLVS_STEP_drop_internal;
   if (bpf_xdp_adjust_head(ctx, (int)l3_off - (int)(l2_bytes + outer_bytes)))
     return XLVS_STEP_drop_no_headroom;
 
   struct xlvs_cursor cursor = xlvs_cursor(ctx);
-  if (!xlvs_take_masked(&cursor, l2_bytes + outer_bytes, XLVS_L4_OFF_MAX))
-    return XLVS_STEP_drop_internal;
-  struct xlvs_inner inner;
-  if (!xlvs_read_inner(cursor, l3, pkt->flow_hash, &inner)) return XLVS_STEP_drop_internal;
-
-  cursor = xlvs_cursor(ctx);
   const __u8 protocol = dest->tunnel_type == XLVS_TUNNEL_gue ? IPPROTO_UDP
                         : dest->tunnel_type == XLVS_TUNNEL_gre
                             ? XLVS_IPPROTO_GRE
                             : inner.protocol;
   if (!xlvs_write_l2(&cursor, way, vlan, priority,
-                     xlvs_ethertype(outer_v4 ? XLVS_V4 : XLVS_V6)) ||
+                     xlvs_ethertype(over_v4 ? XLVS_V4 : XLVS_V6)) ||
       !xlvs_write_outer(&cursor, dest, &inner, protocol, l4_bytes) ||
-      !xlvs_write_shim(&cursor, dest, &inner, l4_bytes,
-                       pkt->flow_hash))
-    return XLVS_STEP_drop_internal;
-  if (shim_bytes && xlvs_tunnel_sums(dest) &&
-      !xlvs_sum_shim(ctx, dest, l2_bytes + outer_bytes - shim_bytes, l4_bytes))
+      !xlvs_write_shim(&cursor, dest, &inner, l4_bytes, pkt->flow_hash))
     return XLVS_STEP_drop_internal;
   return XLVS_STEP_next;
 }
 
 /* The same for any tags. */
-__noinline int xlvs_tunnel(struct xdp_md* ctx, const struct xlvs_packet* pkt,
-                           const struct xlvs_dest* dest,
-                           const struct xlvs_nexthop* way) {
+__noinline int xlvs_wrap(struct xdp_md* ctx, const struct xlvs_packet* pkt,
+                         const struct xlvs_dest* dest,
+                         const struct xlvs_nexthop* way) {
   if (!pkt || !dest || !way) return XLVS_STEP_drop_internal;
   return xlvs_encapsulate(ctx, pkt, dest, way, xlvs_vlan_of(way),
                           (enum xlvs_l3)pkt->l3, pkt->l3_off);
+}
+
+/* Fills in the shim's checksum, which covers all that follows the outer header.
+ * Returns next or a drop. */
+__noinline int xlvs_sum_shim(struct xdp_md* ctx, const struct xlvs_packet* pkt,
+                             const struct xlvs_dest* dest,
+                             const struct xlvs_nexthop* way) {
+  if (!pkt || !dest || !way) return XLVS_STEP_drop_internal;
+  const __u32 l3_bytes = xlvs_outer_l3_bytes(dest);
+  const __u32 l4_off = xlvs_l2_bytes(xlvs_vlan_of(way)) + l3_bytes;
+  const __u16 l4_bytes = pkt->ip_bytes + dest->tunnel_bytes - l3_bytes;
+  const __s64 sum = xlvs_sum(ctx, l4_off, l4_bytes);
+  if (sum < 0) return XLVS_STEP_drop_internal;
+  if (dest->tunnel_type == XLVS_TUNNEL_gre) {
+    struct xlvs_gre_header* gre =
+        xlvs_at(ctx, l4_off, sizeof(*gre) + sizeof(struct xlvs_gre_csum));
+    if (!gre) return XLVS_STEP_drop_internal;
+    ((struct xlvs_gre_csum*)(gre + 1))->check = xlvs_csum_fold(sum);
+    return XLVS_STEP_next;
+  }
+  struct udphdr* udp = xlvs_at(ctx, l4_off, sizeof(*udp));
+  if (!udp) return XLVS_STEP_drop_internal;
+  const __u64 pseudo =
+      dest->tunnel_over == 4
+          ? xlvs_sum_pseudo_v4(xlvs_addr_to_v4(&dest->tunnel_saddr),
+                               xlvs_addr_to_v4(&dest->daddr), l4_bytes,
+                               IPPROTO_UDP)
+          : xlvs_sum_pseudo_v6(&dest->tunnel_saddr, &dest->daddr, l4_bytes,
+                               IPPROTO_UDP);
+  const __u16 check = xlvs_csum_fold(sum + pseudo);
+  udp->check = check ? check : 0xffff;
+  return XLVS_STEP_next;
+}
+
+/* Any packet, by any tunnel. Returns next or a drop. */
+static __always_inline enum xlvs_step xlvs_tunnel(
+    struct xdp_md* ctx, const struct xlvs_packet* pkt,
+    const struct xlvs_dest* dest, const struct xlvs_nexthop* way) {
+  const int step = xlvs_wrap(ctx, pkt, dest, way);
+  return step == XLVS_STEP_next && xlvs_tunnel_sums(dest)
+             ? (enum xlvs_step)xlvs_sum_shim(ctx, pkt, dest, way)
+             : (enum xlvs_step)step;
 }
 
 #endif

@@ -33,7 +33,7 @@ __noinline int xlvs_masq_any(struct xdp_md* ctx, const struct xlvs_packet* pkt,
 
 static __always_inline __u32 xlvs_overhead_bytes(enum xlvs_method method,
                                                  const struct xlvs_dest* dest) {
-  return method == XLVS_METHOD_tunnel ? xlvs_tunnel_bytes(dest) : 0;
+  return method == XLVS_METHOD_tunnel ? dest->tunnel_bytes : 0;
 }
 
 /* Whether a packet that is too big can go in pieces. What Masq rewrote the
@@ -45,8 +45,7 @@ static __always_inline bool xlvs_kernel_can_cut(const struct xlvs_packet* pkt,
   if (method == XLVS_METHOD_masq) return true;
   const __u32 header_bytes = pkt->l4_off - pkt->l3_off;
   return header_bytes == sizeof(struct iphdr) &&
-         (method == XLVS_METHOD_route ||
-          dest->tunnel_type == XLVS_TUNNEL_ipip || !xlvs_tunnel_sums(dest));
+         (method == XLVS_METHOD_route || !xlvs_tunnel_sums(dest));
 }
 
 /* What becomes of a packet: next, then `way` is its way; a pass, then the
@@ -172,10 +171,10 @@ static __always_inline enum xlvs_step xlvs_deliver(
       (!way.mtu || bytes <= way.mtu) && xlvs_can_send(ctx, way.ifindex)) {
     enum xlvs_step step = XLVS_STEP_next;
     if (method == XLVS_METHOD_tunnel) {
-      step = xlvs_is_plain_way(shape, &way)
+      step = xlvs_is_plain_way(shape, &way) && !xlvs_tunnel_sums(dest)
                  ? xlvs_encapsulate(ctx, pkt, dest, &way, NULL, shape.l3,
                                     shape.l3_off)
-                 : (enum xlvs_step)xlvs_tunnel(ctx, pkt, dest, &way);
+                 : xlvs_tunnel(ctx, pkt, dest, &way);
     } else {
       struct xlvs_view view;
       const bool masq = method == XLVS_METHOD_masq;

@@ -802,12 +802,41 @@ struct TunnelWord {
   uint16_t port;
   xlvs_tunnel_type type;
   uint8_t flags;
-} __attribute__((aligned(4)));
+  uint8_t bytes;
+  uint8_t over;
+  uint8_t pad[2];
+} __attribute__((aligned(8)));
 static_assert(offsetof(xlvs_dest, tunnel_port) % sizeof(TunnelWord) == 0 &&
               offsetof(xlvs_dest, tunnel_type) ==
                   offsetof(xlvs_dest, tunnel_port) + 2 &&
               offsetof(xlvs_dest, tunnel_flags) ==
-                  offsetof(xlvs_dest, tunnel_port) + 3);
+                  offsetof(xlvs_dest, tunnel_port) + 3 &&
+              offsetof(xlvs_dest, tunnel_bytes) ==
+                  offsetof(xlvs_dest, tunnel_port) + 4 &&
+              offsetof(xlvs_dest, tunnel_over) ==
+                  offsetof(xlvs_dest, tunnel_port) + 5);
+
+TunnelWord TunnelWordOf(const Dest& dest) {
+  const bool with_check = dest.tunnel.checksum != TunnelChecksum::kNone;
+  const bool over_v4 = dest.key.daddr.is_v4();
+  int shim_bytes = 0;
+  switch (dest.tunnel.type) {
+    case TunnelType::kIpip:
+      break;
+    case TunnelType::kGue:  // UDP, and a header without options
+      shim_bytes = 8 + 4;
+      break;
+    case TunnelType::kGre:
+      shim_bytes = with_check ? 8 : 4;
+      break;
+  }
+  return {.port = dest.tunnel.port,
+          .type = static_cast<xlvs_tunnel_type>(dest.tunnel.type),
+          .flags = static_cast<uint8_t>(dest.tunnel.checksum),
+          .bytes = static_cast<uint8_t>((over_v4 ? 20 : 40) + shim_bytes),
+          .over = static_cast<uint8_t>(over_v4 ? 4 : 6),
+          .pad = {}};
+}
 
 }  // namespace
 
@@ -838,11 +867,8 @@ void MapDirector::Configure(uint32_t id, const Dest& dest, const Route& route) {
             IsOverloaded(id, dest, record.overloaded != 0) ? 1u : 0u);
   // Of IPv6 addresses, one packet may leave with a source that is neither.
   StoreHalves(record.tunnel_saddr, route.source.raw());
-  const TunnelWord tunnel = {
-      .port = dest.tunnel.port,
-      .type = static_cast<xlvs_tunnel_type>(dest.tunnel.type),
-      .flags = static_cast<uint8_t>(dest.tunnel.checksum)};
-  StoreWord(reinterpret_cast<TunnelWord&>(record.tunnel_port), tunnel);
+  StoreWord(reinterpret_cast<TunnelWord&>(record.tunnel_port),
+            TunnelWordOf(dest));
   StoreWord(record.method, static_cast<xlvs_method>(dest.method));
 }
 
