@@ -94,9 +94,9 @@ static __always_inline void xlvs_hop_v4(struct iphdr* ip) {
 /* The sum of an IPv4 header without options; 0xffff (folded) if its checksum
  * is in it and right. */
 static __always_inline __u64 xlvs_sum_v4_header(const struct iphdr* ip) {
-  const __u16* word = (const __u16*)ip;
+  const __u32* word = (const __u32*)ip;
   __u64 sum = 0;
-  for (__u32 i = 0; i < sizeof(*ip) / 2; i++) sum += word[i];
+  for (__u32 i = 0; i < sizeof(*ip) / 4; i++) sum += word[i];
   return sum;
 }
 

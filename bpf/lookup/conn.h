@@ -112,6 +112,18 @@ __noinline int xlvs_conn_search(struct xlvs_bucket* bucket,
   return -1;
 }
 
+/* How many of the group's slots have this client port, whosever they are. */
+static __always_inline __u32 xlvs_group_count(const struct xlvs_bucket* bucket,
+                                              __u32 home, __u16 cport) {
+  const __u32 first =
+      (home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
+  __u32 count = 0;
+  XLVS_UNROLL
+  for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++)
+    count += XLVS_READ_ONCE(bucket->conn[first + i].ports.cport) == cport;
+  return count;
+}
+
 /* After a miss in the home group. `ret_inserts` is what xlvs_conn_insert wants
  * to know. */
 static __always_inline bool xlvs_conn_find_further(
@@ -123,12 +135,14 @@ static __always_inline bool xlvs_conn_find_further(
   if (!head) return false;
   *ret_inserts = XLVS_READ_ONCE(head->inserts);
   const __u32 home = place.home % XLVS_GROUPS_PER_BUCKET;
-  const __u32 slots =
-      head->spilled[home] ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
+  const bool spilled = head->spilled[home];
+  /* Also the home group again: a connection that another CPU made after the
+   * first look, but before `inserts` was read, would be made again. */
+  const __u16 cport = direction == XLVS_TO_DEST ? pkt->sport : pkt->dport;
+  if (!spilled && !xlvs_group_count(bucket, home, cport)) return false;
+  const __u32 slots = spilled ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
   int slot;
   if (direction == XLVS_TO_DEST) {
-    /* Also the home group again: a connection that another CPU made after the
-     * first look, but before `inserts` was read, would be made again. */
     slot = xlvs_conn_search(bucket, pkt, XLVS_LOOK_to_dest,
                             home * XLVS_CONNS_PER_GROUP, slots);
   } else {
@@ -279,6 +293,17 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
                      /*forced=*/insert->room != XLVS_ROOM_FOR_any);
   insert->ret_slot = slot;
   return XLVS_INSERT_done;
+}
+
+/* Whether there may be an older connection of the new one's client address and
+ * port: nearly never. */
+static __always_inline bool xlvs_may_shadow(const struct xlvs_insert* newer) {
+  const __u32 index = newer->place.bucket;
+  const __u32 home = newer->place.home % XLVS_GROUPS_PER_BUCKET;
+  const struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
+  const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
+  return !bucket || !head || head->spilled[home] ||
+         xlvs_group_count(bucket, home, newer->ports.ports.cport) > 1;
 }
 
 /* Takes the replies from older connections of the same client address and port

@@ -150,7 +150,7 @@ __noinline int xlvs_insert_conn(struct xlvs_packet* pkt,
     if ((life.life.flags & XLVS_CONN_controlled) &&
         xlvs_state_assures(life.life.state)) /* sloppy_tcp, sloppy_sctp */
       xlvs_template_assure(dest_id, &insert->caddr);
-    if (xlvs_method_of(life) == XLVS_METHOD_masq)
+    if (xlvs_method_of(life) == XLVS_METHOD_masq && xlvs_may_shadow(insert))
       xlvs_conn_shadow_older(pkt, insert);
     return XLVS_STEP_next;
   }
