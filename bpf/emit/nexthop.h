@@ -243,7 +243,7 @@ __noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
 /* The way back to where a request came from, learnt from its frame: what there
  * is until the FIB is asked, and where the FIB knows no neighbour (the kernel
  * does not learn neighbours from frames that it never sees). */
-__noinline int xlvs_nexthop_learn(struct xdp_md* ctx, __u32 l3_off) {
+static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx, __u32 l3_off) {
   struct xlvs_cursor cursor = xlvs_cursor(ctx);
   const struct ethhdr* eth = xlvs_take(&cursor, sizeof(*eth));
   if (!eth) return 0;

@@ -245,6 +245,25 @@ __noinline int xlvs_conn_choose(struct xlvs_bucket* bucket,
   return oldest;
 }
 
+/* The same for most: a free slot in the home group. */
+static __always_inline int xlvs_conn_choose_home(
+    struct xlvs_bucket* bucket, const struct xlvs_insert* insert,
+    __u64* ret_life) {
+  if (insert->room != XLVS_ROOM_FOR_any) return -1;
+  const __u32 first = insert->place.home % XLVS_GROUPS_PER_BUCKET *
+                      XLVS_CONNS_PER_GROUP;
+  XLVS_UNROLL
+  for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++) {
+    const union xlvs_life life = {
+        .word = *(volatile __u64*)&bucket->conn[first + i].life};
+    if (xlvs_life_is_over(life, insert->now_ticks) && !xlvs_is_held(life)) {
+      *ret_life = life.word;
+      return first + i;
+    }
+  }
+  return -1;
+}
+
 enum xlvs_insert_result {
   XLVS_INSERT_done,
   XLVS_INSERT_lost, /* another CPU was quicker: look again */
@@ -260,7 +279,8 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
   if (!bucket || !head) return XLVS_INSERT_full;
   union xlvs_life dead = {};
-  const int chosen = xlvs_conn_choose(bucket, insert, &dead.word);
+  int chosen = xlvs_conn_choose_home(bucket, insert, &dead.word);
+  if (chosen < 0) chosen = xlvs_conn_choose(bucket, insert, &dead.word);
   if (chosen < 0) return XLVS_INSERT_full;
   const __u32 slot = (__u32)chosen % XLVS_CONNS_PER_BUCKET;
   struct xlvs_conn* conn = &bucket->conn[slot];

@@ -52,9 +52,7 @@ __noinline __u32 xlvs_mark_of(const struct xlvs_packet* pkt, __u32 rules) {
 #define XLVS_SERVICE_BY_MARK 0x80000000U
 
 /* The service's id, with XLVS_SERVICE_BY_MARK if it is one by mark; 0: none. */
-__noinline __u32 xlvs_service_find(const struct xlvs_packet* pkt) {
-  const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
-  if (!pkt || !control) return 0;
+static __always_inline __u32 xlvs_service_find(const struct xlvs_packet* pkt, const struct xlvs_control* control) {
   struct xlvs_service_key key = {};
   const struct xlvs_service* service;
   const __u32 rules = XLVS_READ_ONCE(control->marks);

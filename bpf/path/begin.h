@@ -37,9 +37,8 @@ static __always_inline bool xlvs_begins_conn(
 /* What the kernel would have thrown away before IPVS: a new connection is not
  * made of it. Established ones are not asked, their packets' checksums are kept
  * wrong if they are. */
-__noinline int xlvs_check_first(struct xdp_md* ctx,
+static __always_inline int xlvs_check_first(struct xdp_md* ctx,
                                 const struct xlvs_packet* pkt) {
-  if (!pkt) return XLVS_STEP_drop_internal;
   const __u8* saddr = pkt->saddr.byte;
   /* One of the host's own, or soon to be: fib_validate_source. */
   if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_virtual)
@@ -124,9 +123,8 @@ static __always_inline void xlvs_uncount_reused(struct xlvs_first* first) {
 
 /* Puts the connection into the table. What was taken for it is given back if
  * there is no room, or if another CPU made it meanwhile. */
-__noinline int xlvs_insert_conn(struct xlvs_packet* pkt,
+static __always_inline int xlvs_insert_conn(struct xlvs_packet* pkt,
                                 struct xlvs_insert* insert) {
-  if (!pkt || !insert) return XLVS_STEP_drop_internal;
   const union xlvs_life life = insert->life;
   const __u32 dest = insert->ports.ports.dest;
   enum xlvs_step step = XLVS_STEP_drop_table_busy;
@@ -215,7 +213,7 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, struct xlvs_packet* pkt,
   if (first->reuse == XLVS_REUSE_nodest) xlvs_uncount_reused(first);
   if (pkt->fragment == XLVS_FRAGMENT_later) return XLVS_STEP_pass_fragment;
   if (!xlvs_begins_conn(pkt, control)) return XLVS_STEP_pass_no_conn;
-  const __u32 service = xlvs_service_find(pkt);
+  const __u32 service = xlvs_service_find(pkt, control);
   if (!service) return XLVS_STEP_pass_no_service;
   const bool by_mark = service & XLVS_SERVICE_BY_MARK;
   const __u32 service_id = service & ~XLVS_SERVICE_BY_MARK;
