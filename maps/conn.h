@@ -136,18 +136,14 @@ struct xlvs_bucket {
 XLVS_ASSERT_SIZE(struct xlvs_bucket, 2048);
 XLVS_ASSERT_NO_PADDING(struct xlvs_bucket);
 
-/* xlvs_heads: per bucket, the writers' lock and the expiry's hint. No
- * connection of the bucket expires before `next_due_ticks`. The lock is a
- * struct bpf_spin_lock, which has no C++ declaration: see bpf/tables.h. */
+/* xlvs_heads: per bucket, the writers' count and the expiry's hint. No
+ * connection of the bucket expires before `next_due_ticks`. */
 struct xlvs_head {
-#if defined(__bpf__)
-  struct bpf_spin_lock lock;
-#else
-  __u32 lock;
-#endif
+  /* Goes up by two with each insertion: tells that nobody inserted since one
+   * looked. Odd while somebody writes, which keeps others from it. */
+  __u32 inserts;
   __u32 next_due_ticks;
-  __u32 inserts; /* so far: tells that nobody inserted since one looked */
-  __u32 pad0;
+  __u32 pad0[2];
   __u8 spilled[XLVS_GROUPS_PER_BUCKET];
 };
 XLVS_ASSERT_SIZE(struct xlvs_head, 32);

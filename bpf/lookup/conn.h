@@ -7,8 +7,8 @@
  *  1. A connection's changing part is one 64-bit word, `life`, and every change
  *     is a compare-and-swap from the value that was read: exactly one CPU makes
  *     each transition, and that one adjusts the dest's counts.
- *  2. Insertion holds the bucket's lock and goes on only if `inserts` is what
- *     it was before the lookup that missed: two first packets of one
+ *  2. Insertion makes the CPU the bucket's writer, and only if `inserts` is
+ *     what it was before the lookup that missed: two first packets of one
  *     connection cannot make two records. The loser looks again.
  *  3. A slot is taken in this order: life := 0 (compare-and-swap), caddr,
  *     ports, life. A reader reads in this order: life, ports, caddr. So ports
@@ -286,11 +286,11 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   struct xlvs_conn* conn = &bucket->conn[slot];
   __u32 dead_dest = 0;
 
-  bpf_spin_lock(&head->lock);
-  if (head->inserts != insert->inserts ||
-      __sync_val_compare_and_swap((__u64*)&conn->life, dead.word, 0) !=
-          dead.word) {
-    bpf_spin_unlock(&head->lock);
+  const __u32 seen = insert->inserts;
+  if (!xlvs_head_take(head, seen)) return XLVS_INSERT_lost;
+  if (__sync_val_compare_and_swap((__u64*)&conn->life, dead.word, 0) !=
+      dead.word) {
+    xlvs_head_leave(head, seen);
     return XLVS_INSERT_lost;
   }
   if (dead.word) {
@@ -304,8 +304,7 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   *(volatile __u64*)&conn->caddr.byte[8] = *(__u64*)&insert->caddr.byte[8];
   *(volatile __u64*)&conn->ports = insert->ports.word;
   *(volatile __u64*)&conn->life = insert->life.word;
-  head->inserts++;
-  bpf_spin_unlock(&head->lock);
+  xlvs_head_leave(head, seen + 2);
 
   xlvs_note_due(head, insert->life.life.expires_ticks);
   if (dead.word)
