@@ -112,15 +112,20 @@ __noinline int xlvs_conn_search(struct xlvs_bucket* bucket,
   return -1;
 }
 
-/* How many of the group's slots have this client port, whosever they are. */
+/* How many of the group's slots look like this client's: no fewer than are. */
 static __always_inline __u32 xlvs_group_count(const struct xlvs_bucket* bucket,
-                                              __u32 home, __u16 cport) {
+                                              __u32 home,
+                                              const struct xlvs_addr* caddr,
+                                              __u16 cport) {
+  const __u64 end = *(const __u64*)&caddr->byte[8];
   const __u32 first =
       (home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
   __u32 count = 0;
   XLVS_UNROLL
   for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++)
-    count += XLVS_READ_ONCE(bucket->conn[first + i].ports.cport) == cport;
+    count += XLVS_READ_ONCE(bucket->conn[first + i].ports.cport) == cport &&
+             *(const volatile __u64*)&bucket->conn[first + i].caddr.byte[8] ==
+                 end;
   return count;
 }
 
@@ -138,11 +143,14 @@ static __always_inline bool xlvs_conn_find_further(
   const bool spilled = head->spilled[home];
   /* Also the home group again: a connection that another CPU made after the
    * first look, but before `inserts` was read, would be made again. */
-  const __u16 cport = direction == XLVS_TO_DEST ? pkt->sport : pkt->dport;
-  if (!spilled && !xlvs_group_count(bucket, home, cport)) return false;
+  const bool to_dest = direction == XLVS_TO_DEST;
+  if (!spilled &&
+      !xlvs_group_count(bucket, home, to_dest ? &pkt->saddr : &pkt->daddr,
+                        to_dest ? pkt->sport : pkt->dport))
+    return false;
   const __u32 slots = spilled ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
   int slot;
-  if (direction == XLVS_TO_DEST) {
+  if (to_dest) {
     slot = xlvs_conn_search(bucket, pkt, XLVS_LOOK_to_dest,
                             home * XLVS_CONNS_PER_GROUP, slots);
   } else {
@@ -322,7 +330,8 @@ static __always_inline bool xlvs_may_shadow(const struct xlvs_insert* newer) {
   const struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
   const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
   return !bucket || !head || head->spilled[home] ||
-         xlvs_group_count(bucket, home, newer->ports.ports.cport) > 1;
+         xlvs_group_count(bucket, home, &newer->caddr,
+                          newer->ports.ports.cport) > 1;
 }
 
 /* Takes the replies from older connections of the same client address and port
