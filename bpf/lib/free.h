@@ -12,7 +12,8 @@
 #include "bpf/lib/template.h"
 #include "bpf/lib/vaddr.h"
 
-#define XLVS_WRITER_ATTEMPTS 256
+#define XLVS_WRITER_ATTEMPTS 8
+#define XLVS_WRITER_LOOKS 4096 /* some 10 us: as long as an interrupt takes */
 
 /* Makes this CPU the bucket's writer, if nobody became it since `seen` was read;
  * it writes for some 20 ns. A lock of the kernel's costs two calls and closes
@@ -20,6 +21,19 @@
 static __always_inline bool xlvs_head_take(struct xlvs_head* head, __u32 seen) {
   return !(seen & 1) && __sync_val_compare_and_swap(&head->inserts, seen,
                                                     seen + 1) == seen;
+}
+
+/* Waits until nobody writes to the bucket, if that is soon; what its count is
+ * then. */
+__noinline __u32 xlvs_head_await(const struct xlvs_head* head) {
+  if (!head) return 0;
+  __u32 seen = 0;
+  XLVS_NO_UNROLL
+  for (int look = 0; look < XLVS_WRITER_LOOKS; look++) {
+    seen = XLVS_READ_ONCE(head->inserts);
+    if (!(seen & 1)) break;
+  }
+  return seen;
 }
 
 /* What was written is seen before `next`, which is even. */
@@ -37,7 +51,7 @@ __noinline int xlvs_spilled_erase(struct xlvs_head* head,
   if (!head || !conn) return false;
   XLVS_NO_UNROLL
   for (int attempt = 0; attempt < XLVS_WRITER_ATTEMPTS; attempt++) {
-    const __u32 seen = XLVS_READ_ONCE(head->inserts);
+    const __u32 seen = xlvs_head_await(head);
     if (!xlvs_head_take(head, seen)) continue;
     const bool ended = __sync_val_compare_and_swap((__u64*)&conn->life,
                                                    life_word, 0) == life_word;

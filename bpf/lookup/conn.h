@@ -295,7 +295,10 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   __u32 dead_dest = 0;
 
   const __u32 seen = insert->inserts;
-  if (!xlvs_head_take(head, seen)) return XLVS_INSERT_lost;
+  if (!xlvs_head_take(head, seen)) {
+    xlvs_head_await(head); /* for what the other one writes */
+    return XLVS_INSERT_lost;
+  }
   if (__sync_val_compare_and_swap((__u64*)&conn->life, dead.word, 0) !=
       dead.word) {
     xlvs_head_leave(head, seen);

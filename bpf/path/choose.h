@@ -11,7 +11,7 @@
 #include "bpf/lookup/conn.h"
 #include "bpf/schedule/schedule.h"
 
-#define XLVS_INSERT_ATTEMPTS 4
+#define XLVS_INSERT_ATTEMPTS 8
 
 /* Whether a template's dest may be had (ip_vs_check_template). */
 static __always_inline bool xlvs_template_is_good(
