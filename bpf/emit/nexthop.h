@@ -243,13 +243,17 @@ __noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
 /* The way back to where a request came from, learnt from its frame: what there
  * is until the FIB is asked, and where the FIB knows no neighbour (the kernel
  * does not learn neighbours from frames that it never sees). */
-static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx, __u32 l3_off) {
+static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx,
+                                              __u32 l3_off) {
+  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
   struct xlvs_cursor cursor = xlvs_cursor(ctx);
   const struct ethhdr* eth = xlvs_take(&cursor, sizeof(*eth));
-  if (!eth) return 0;
-  struct xlvs_nexthop way = {.ifindex = ctx->ingress_ifindex};
-  __builtin_memcpy(way.dmac, eth->h_source, ETH_ALEN);
-  __builtin_memcpy(way.smac, eth->h_dest, ETH_ALEN);
+  if (!eth || !scratch) return 0;
+  struct xlvs_nexthop* way = &scratch->came_by;
+  __builtin_memset(way, 0, sizeof(*way));
+  way->ifindex = ctx->ingress_ifindex;
+  __builtin_memcpy(way->dmac, eth->h_source, ETH_ALEN);
+  __builtin_memcpy(way->smac, eth->h_dest, ETH_ALEN);
   if (l3_off != sizeof(*eth)) {
     struct xlvs_vlan_tag tags[XLVS_VLAN_TAGS] = {};
     __be16 tpid = eth->h_proto;
@@ -263,10 +267,10 @@ static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx, __u32 l3_off) 
       tags[i].tci = bpf_ntohs(tag->tci) & 0x0fff;
       tpid = tag->ethertype;
     }
-    way.vlan = xlvs_vlan_index(xlvs_tag_word(tags[0]), xlvs_tag_word(tags[1]));
-    if (!way.vlan) return 0;
+    way->vlan = xlvs_vlan_index(xlvs_tag_word(tags[0]), xlvs_tag_word(tags[1]));
+    if (!way->vlan) return 0;
   }
-  return xlvs_nexthop_index(&way);
+  return xlvs_nexthop_index(way);
 }
 
 /* Asks the FIB for the way to a client and has the connection remember it.

@@ -30,14 +30,13 @@ static __always_inline bool xlvs_defends(__u32* mode, bool needed) {
 /* Ends the embryonic connections of a bucket. */
 __noinline int xlvs_drop_entries(__u32 index) {
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
-  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
-  if (!bucket || !head) return 0;
+  if (!bucket) return 0;
   XLVS_NO_UNROLL
   for (__u32 slot = 0; slot < XLVS_CONNS_PER_BUCKET; slot++) {
     struct xlvs_conn* conn = &bucket->conn[slot];
     const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
     if (xlvs_state_is_embryonic(life.life.state))
-      xlvs_conn_free(head, conn, slot, life, /*forced=*/true);
+      xlvs_conn_free(index, conn, slot, life.word, /*forced=*/true);
   }
   return 0;
 }

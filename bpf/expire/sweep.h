@@ -55,7 +55,7 @@ __noinline int xlvs_sweep_bucket(__u32 index, __u32 now_ticks, __u32 flush) {
     if (due && xlvs_is_held(life))
       life = xlvs_rearm(conn, life, now_ticks);
     else if ((due || (flush && xlvs_is_flushed(conn, life))) &&
-             xlvs_conn_free(head, conn, slot, life, /*forced=*/!due))
+             xlvs_conn_free(index, conn, slot, life.word, /*forced=*/!due))
       continue;
     if (xlvs_is_later(next_due, life.life.expires_ticks))
       next_due = life.life.expires_ticks;

@@ -13,7 +13,8 @@
 #include "bpf/lib/vaddr.h"
 
 #define XLVS_WRITER_ATTEMPTS 8
-#define XLVS_WRITER_LOOKS 4096 /* some 10 us: as long as an interrupt takes */
+/* Some milliseconds: a writer is interrupted, or its virtual CPU waits. */
+#define XLVS_WRITER_LOOKS (1 << 20)
 
 /* Makes this CPU the bucket's writer, if nobody became it since `seen` was read;
  * it writes for some 20 ns. A lock of the kernel's costs two calls and closes
@@ -23,17 +24,26 @@ static __always_inline bool xlvs_head_take(struct xlvs_head* head, __u32 seen) {
                                                     seen + 1) == seen;
 }
 
-/* Waits until nobody writes to the bucket, if that is soon; what its count is
- * then. */
-__noinline __u32 xlvs_head_await(const struct xlvs_head* head) {
-  if (!head) return 0;
-  __u32 seen = 0;
-  XLVS_NO_UNROLL
-  for (int look = 0; look < XLVS_WRITER_LOOKS; look++) {
-    seen = XLVS_READ_ONCE(head->inserts);
-    if (!(seen & 1)) break;
-  }
-  return seen;
+struct xlvs_head_wait {
+  __u32 bucket;
+  __u32 inserts;
+};
+
+static long xlvs_head_look(__u32 look, void* context) {
+  (void)look;
+  struct xlvs_head_wait* wait = context;
+  const struct xlvs_head* head =
+      bpf_map_lookup_elem(&xlvs_heads, &wait->bucket);
+  if (!head) return 1;
+  wait->inserts = XLVS_READ_ONCE(head->inserts);
+  return !(wait->inserts & 1);
+}
+
+/* Waits until nobody writes to the bucket; what its count is then. */
+__noinline __u32 xlvs_head_await(__u32 bucket) {
+  struct xlvs_head_wait wait = {.bucket = bucket};
+  bpf_loop(XLVS_WRITER_LOOKS, xlvs_head_look, &wait, 0);
+  return wait.inserts;
 }
 
 /* What was written is seen before `next`, which is even. */
@@ -45,13 +55,13 @@ static __always_inline void xlvs_head_leave(struct xlvs_head* head,
 
 /* A record out of its home group ends, which the head counts. False: it changed
  * since, or others wrote for all the time. */
-__noinline int xlvs_spilled_erase(struct xlvs_head* head,
-                                  struct xlvs_conn* conn, __u64 life_word,
-                                  __u32 home) {
+__noinline int xlvs_spilled_erase(__u32 bucket, struct xlvs_conn* conn,
+                                  __u64 life_word, __u32 home) {
+  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &bucket);
   if (!head || !conn) return false;
   XLVS_NO_UNROLL
   for (int attempt = 0; attempt < XLVS_WRITER_ATTEMPTS; attempt++) {
-    const __u32 seen = xlvs_head_await(head);
+    const __u32 seen = xlvs_head_await(bucket);
     if (!xlvs_head_take(head, seen)) continue;
     const bool ended = __sync_val_compare_and_swap((__u64*)&conn->life,
                                                    life_word, 0) == life_word;
@@ -63,7 +73,7 @@ __noinline int xlvs_spilled_erase(struct xlvs_head* head,
 }
 
 /* `life` is what was read. False: it changed since, nothing was done. */
-static __always_inline bool xlvs_record_erase(struct xlvs_head* head,
+static __always_inline bool xlvs_record_erase(__u32 bucket,
                                               struct xlvs_conn* conn,
                                               __u32 slot,
                                               union xlvs_life life) {
@@ -71,17 +81,16 @@ static __always_inline bool xlvs_record_erase(struct xlvs_head* head,
   if (home == slot / XLVS_CONNS_PER_GROUP)
     return __sync_val_compare_and_swap((__u64*)&conn->life, life.word, 0) ==
            life.word;
-  return xlvs_spilled_erase(head, conn, life.word, home);
+  return xlvs_spilled_erase(bucket, conn, life.word, home);
 }
 
 /* Ends a template as it was found. */
 static __always_inline void xlvs_template_end(struct xlvs_template* tmpl) {
   const __u32 index = tmpl->place.bucket;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
-  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
-  if (!bucket || !head) return;
+  if (!bucket) return;
   const __u32 slot = tmpl->ret_slot % XLVS_CONNS_PER_BUCKET;
-  if (xlvs_record_erase(head, &bucket->conn[slot], slot, tmpl->ret_life))
+  if (xlvs_record_erase(index, &bucket->conn[slot], slot, tmpl->ret_life))
     xlvs_count_conn_gone(tmpl->ret_dest, tmpl->ret_life.word);
 }
 
@@ -118,15 +127,16 @@ static __always_inline void xlvs_record_gone(__u32 dest, union xlvs_life life,
     xlvs_give_back(dest, life.word, caddr, forced);
 }
 
-/* False: it changed since, nothing was done. */
-static __always_inline bool xlvs_conn_free(struct xlvs_head* head,
-                                           struct xlvs_conn* conn, __u32 slot,
-                                           union xlvs_life life, bool forced) {
+/* Returns 0 if it changed since: then nothing was done. */
+__noinline int xlvs_conn_free(__u32 bucket, struct xlvs_conn* conn, __u32 slot,
+                              __u64 life_word, __u32 forced) {
+  if (!conn) return 0;
+  const union xlvs_life life = {.word = life_word};
   const __u32 dest = conn->ports.dest;
   struct xlvs_addr caddr = conn->caddr;
-  if (!xlvs_record_erase(head, conn, slot, life)) return false;
+  if (!xlvs_record_erase(bucket, conn, slot, life)) return 0;
   xlvs_record_gone(dest, life, &caddr, forced);
-  return true;
+  return 1;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include "bpf/lib/way.h"
 #include "maps/conn.h"
 #include "maps/lblc.h"
+#include "maps/service.h"
 
 union xlvs_life {
   struct xlvs_conn_life life;
@@ -52,7 +53,9 @@ struct xlvs_insert {
   __u32 service; /* id */
   __u32 ret_slot;
   __u32 pad0;
-  struct xlvs_addr ret_dead_caddr; /* of the record whose slot was taken */
+  /* Of the record whose slot was taken; 0: it was free. */
+  union xlvs_life ret_dead_life;
+  struct xlvs_addr ret_dead_caddr;
 };
 
 /* A template that is looked for, by service and vport or by its dest, and what
@@ -110,6 +113,8 @@ struct xlvs_lblc_view {
 };
 
 struct xlvs_scratch {
+  struct xlvs_service_key service_key;
+  struct xlvs_nexthop came_by;
   struct bpf_fib_lookup fib;
   struct xlvs_fib_query query;
   struct xlvs_way way;

@@ -221,12 +221,10 @@ static __always_inline bool xlvs_may_give_way(const struct xlvs_insert* insert,
 
 /* The slot for a new record, or -1: a free one, nearest to home first, else the
  * oldest embryonic one's that was so for a second; where a bound on embryonic
- * ones is met, the oldest of these. `ret_life` is its present content (0 if
- * free). */
+ * ones is met, the oldest of these. `ret_dead_life` is its present content. */
 __noinline int xlvs_conn_choose(struct xlvs_bucket* bucket,
-                                const struct xlvs_insert* insert,
-                                __u64* ret_life) {
-  if (!bucket || !insert || !ret_life) return -1;
+                                struct xlvs_insert* insert) {
+  if (!bucket || !insert) return -1;
   int oldest = -1;
   __u32 oldest_began = 0;
   __u64 oldest_life = 0;
@@ -239,7 +237,7 @@ __noinline int xlvs_conn_choose(struct xlvs_bucket* bucket,
     const union xlvs_life life = {.word = *(volatile __u64*)&conn->life};
     if (insert->room == XLVS_ROOM_FOR_any &&
         xlvs_life_is_over(life, insert->now_ticks) && !xlvs_is_held(life)) {
-      *ret_life = life.word;
+      insert->ret_dead_life = life;
       return slot;
     }
     __u32 began = 0;
@@ -249,14 +247,13 @@ __noinline int xlvs_conn_choose(struct xlvs_bucket* bucket,
     oldest_began = began;
     oldest_life = life.word;
   }
-  *ret_life = oldest_life;
+  insert->ret_dead_life.word = oldest_life;
   return oldest;
 }
 
 /* The same for most: a free slot in the home group. */
 static __always_inline int xlvs_conn_choose_home(
-    struct xlvs_bucket* bucket, const struct xlvs_insert* insert,
-    __u64* ret_life) {
+    const struct xlvs_bucket* bucket, struct xlvs_insert* insert) {
   if (insert->room != XLVS_ROOM_FOR_any) return -1;
   const __u32 first = insert->place.home % XLVS_GROUPS_PER_BUCKET *
                       XLVS_CONNS_PER_GROUP;
@@ -265,7 +262,7 @@ static __always_inline int xlvs_conn_choose_home(
     const union xlvs_life life = {
         .word = *(volatile __u64*)&bucket->conn[first + i].life};
     if (xlvs_life_is_over(life, insert->now_ticks) && !xlvs_is_held(life)) {
-      *ret_life = life.word;
+      insert->ret_dead_life = life;
       return first + i;
     }
   }
@@ -286,17 +283,17 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
   struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
   if (!bucket || !head) return XLVS_INSERT_full;
-  union xlvs_life dead = {};
-  int chosen = xlvs_conn_choose_home(bucket, insert, &dead.word);
-  if (chosen < 0) chosen = xlvs_conn_choose(bucket, insert, &dead.word);
+  int chosen = xlvs_conn_choose_home(bucket, insert);
+  if (chosen < 0) chosen = xlvs_conn_choose(bucket, insert);
   if (chosen < 0) return XLVS_INSERT_full;
+  const union xlvs_life dead = insert->ret_dead_life;
   const __u32 slot = (__u32)chosen % XLVS_CONNS_PER_BUCKET;
   struct xlvs_conn* conn = &bucket->conn[slot];
   __u32 dead_dest = 0;
 
   const __u32 seen = insert->inserts;
   if (!xlvs_head_take(head, seen)) {
-    xlvs_head_await(head); /* for what the other one writes */
+    xlvs_head_await(index); /* for what the other one writes */
     return XLVS_INSERT_lost;
   }
   if (__sync_val_compare_and_swap((__u64*)&conn->life, dead.word, 0) !=

@@ -52,31 +52,35 @@ __noinline __u32 xlvs_mark_of(const struct xlvs_packet* pkt, __u32 rules) {
 #define XLVS_SERVICE_BY_MARK 0x80000000U
 
 /* The service's id, with XLVS_SERVICE_BY_MARK if it is one by mark; 0: none. */
-static __always_inline __u32 xlvs_service_find(const struct xlvs_packet* pkt, const struct xlvs_control* control) {
-  struct xlvs_service_key key = {};
+static __always_inline __u32 xlvs_service_find(
+    const struct xlvs_packet* pkt, const struct xlvs_control* control) {
+  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
+  if (!scratch) return 0;
+  struct xlvs_service_key* key = &scratch->service_key;
+  __builtin_memset(key, 0, sizeof(*key));
   const struct xlvs_service* service;
   const __u32 rules = XLVS_READ_ONCE(control->marks);
   if (rules) {
-    key.fwmark = xlvs_mark_of(pkt, rules);
-    if (pkt->l3 == XLVS_V4) key.vaddr.byte[10] = key.vaddr.byte[11] = 0xff;
-    service = key.fwmark ? bpf_map_lookup_elem(&xlvs_services, &key) : NULL;
+    key->fwmark = xlvs_mark_of(pkt, rules);
+    if (pkt->l3 == XLVS_V4) key->vaddr.byte[10] = key->vaddr.byte[11] = 0xff;
+    service = key->fwmark ? bpf_map_lookup_elem(&xlvs_services, key) : NULL;
     if (service) return service->id | XLVS_SERVICE_BY_MARK;
-    key.fwmark = 0;
+    key->fwmark = 0;
   }
-  key.vaddr = pkt->daddr;
-  key.vport = pkt->dport;
-  key.l4_proto = pkt->l4_proto;
-  service = bpf_map_lookup_elem(&xlvs_services, &key);
+  key->vaddr = pkt->daddr;
+  key->vport = pkt->dport;
+  key->l4_proto = pkt->l4_proto;
+  service = bpf_map_lookup_elem(&xlvs_services, key);
   if (service) return service->id;
   if (pkt->l4_proto == IPPROTO_TCP && XLVS_READ_ONCE(control->ftp_services) &&
       (pkt->dport == XLVS_FTP_DATA_PORT ||
        pkt->dport >= XLVS_UNPRIVILEGED_PORT)) {
-    key.vport = XLVS_FTP_PORT;
-    service = bpf_map_lookup_elem(&xlvs_services, &key);
+    key->vport = XLVS_FTP_PORT;
+    service = bpf_map_lookup_elem(&xlvs_services, key);
     if (service) return service->id;
   }
-  key.vport = 0;
-  service = bpf_map_lookup_elem(&xlvs_services, &key);
+  key->vport = 0;
+  service = bpf_map_lookup_elem(&xlvs_services, key);
   return service ? service->id : 0;
 }
 

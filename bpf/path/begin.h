@@ -106,12 +106,11 @@ static __always_inline void xlvs_erase_reused(struct xlvs_first* first) {
   const __u32 index = first->insert.place.bucket;
   const __u32 slot = first->reused_slot % XLVS_CONNS_PER_BUCKET;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
-  struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
-  if (!bucket || !head) return;
+  if (!bucket) return;
   struct xlvs_conn* conn = &bucket->conn[slot];
   first->reused_dest = conn->ports.dest;
   first->reused_caddr = conn->caddr;
-  if (!xlvs_record_erase(head, conn, slot, first->reused_life))
+  if (!xlvs_record_erase(index, conn, slot, first->reused_life))
     first->reuse = XLVS_REUSE_none; /* another CPU did it, or it goes on */
 }
 
@@ -124,7 +123,7 @@ static __always_inline void xlvs_uncount_reused(struct xlvs_first* first) {
 /* Puts the connection into the table. What was taken for it is given back if
  * there is no room, or if another CPU made it meanwhile. */
 static __always_inline int xlvs_insert_conn(struct xlvs_packet* pkt,
-                                struct xlvs_insert* insert) {
+                                            struct xlvs_insert* insert) {
   const union xlvs_life life = insert->life;
   const __u32 dest = insert->ports.ports.dest;
   enum xlvs_step step = XLVS_STEP_drop_table_busy;
