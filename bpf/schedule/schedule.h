@@ -42,8 +42,9 @@ __noinline int xlvs_schedule(const struct xlvs_packet* pkt, __u32 service_id) {
       return xlvs_pick_by_sequence(pool, true);
     case XLVS_SCHED_lc:
       return xlvs_pick_lc(pool);
-    case XLVS_SCHED_wlc:
-      return xlvs_pick_wlc(pool);
+    case XLVS_SCHED_wlc: /* of equal weights it is lc, which multiplies less */
+      return pool->threshold_max == pool->threshold_step ? xlvs_pick_lc(pool)
+                                                         : xlvs_pick_wlc(pool);
     case XLVS_SCHED_sed:
       return xlvs_pick_sed(pool);
     case XLVS_SCHED_nq:
