@@ -76,7 +76,8 @@ static __always_inline bool xlvs_has_news_for_template(
 
 /* nat_icmp_send: a real server's packet of no connection is answered, if there
  * is a service that it could be of and it is no end itself (ip_vs_core.c,
- * ip_vs_out_hook). Returns an ending. */
+ * ip_vs_out_hook). IPVS sees it on its way out, one hop later, and one without
+ * hops not at all. Returns an ending. */
 __noinline int xlvs_refuse_reply(struct xdp_md* ctx,
                                  const struct xlvs_packet* pkt) {
   if (!pkt) return XLVS_STEP_drop_internal;
@@ -84,10 +85,15 @@ __noinline int xlvs_refuse_reply(struct xdp_md* ctx,
                     : pkt->l4_proto == XLVS_IPPROTO_SCTP
                         ? pkt->event == XLVS_SCTP_abort
                         : false;
-  if (ends || pkt->fragment == XLVS_FRAGMENT_later ||
+  if (ends || pkt->ttl <= 1 || pkt->fragment == XLVS_FRAGMENT_later ||
       (!xlvs_local_is_masq(&pkt->saddr, pkt->sport, pkt->l4_proto) &&
        !xlvs_local_is_masq(&pkt->saddr, pkt->sport, 0)))
     return XLVS_STEP_pass_reply_no_conn;
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, xlvs_shape_of(pkt), &view))
+    return XLVS_STEP_drop_internal;
+  xlvs_mend_l3(view.l3, view.family,
+               xlvs_decrement_ttl(view.l3, view.family));
   return xlvs_icmp_error(ctx, pkt, XLVS_STEP_tx_icmp_port_unreach, 0);
 }
 

@@ -939,10 +939,17 @@ TEST_F(Classify, AServersPacketOfNoConnectionIsAnsweredIfSoSet) {
   Must(bench.config().AddService({.key = key, .scheduler = Scheduler::kRr}));
   bench.AddDest(key, kDest1);
   const Frame reply = TcpFrame(kDest1, kClient1, kAck);
+  const auto expect_answered = [&](Frame in) {
+    const Outcome outcome = bench.Run(in);
+    EXPECT_EQ(outcome.step, XLVS_STEP_tx_icmp_port_unreach);
+    --in.ip.ttl;  // quoted as it went on
+    ExpectSame(BuildIcmpError(Build(in), kPortUnreachable,
+                              IpIdOf(outcome.out)),
+               outcome.out);
+  };
   ExpectUntouched(bench, reply, XLVS_STEP_pass_reply_no_conn);
   Must(bench.config().Set("nat_icmp_send", 1));
-  ExpectAnswered(bench, reply, XLVS_STEP_tx_icmp_port_unreach,
-                 kPortUnreachable);
+  expect_answered(reply);
   // Not the end of one, nothing of another port or protocol.
   ExpectUntouched(bench, TcpFrame(kDest1, kClient1, kRst),
                   XLVS_STEP_pass_reply_no_conn);
@@ -950,6 +957,10 @@ TEST_F(Classify, AServersPacketOfNoConnectionIsAnsweredIfSoSet) {
                   XLVS_STEP_pass_reply_no_conn);
   ExpectUntouched(bench, UdpFrame(kDest1, kClient1),
                   XLVS_STEP_pass_reply_no_conn);
+  // Nor what has no hop left, which the kernel says.
+  Frame last_hop = reply;
+  last_hop.ip.ttl = 1;
+  ExpectUntouched(bench, last_hop, XLVS_STEP_pass_reply_no_conn);
   // Nor of a server that is not behind Masq, or none any more.
   Dest dest = Must(bench.config().FindService(key)).dests[0].dest;
   for (const Method method : {Method::kRoute, Method::kMasq}) {
@@ -958,8 +969,7 @@ TEST_F(Classify, AServersPacketOfNoConnectionIsAnsweredIfSoSet) {
     if (method == Method::kRoute)
       ExpectUntouched(bench, reply, XLVS_STEP_pass_reply_no_conn);
     else
-      ExpectAnswered(bench, reply, XLVS_STEP_tx_icmp_port_unreach,
-                     kPortUnreachable);
+      expect_answered(reply);
   }
   Must(bench.config().DeleteDest(key, dest.key));
   EXPECT_EQ(bench.Run(reply).step, XLVS_STEP_pass_reply_no_conn);
