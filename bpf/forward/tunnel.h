@@ -86,8 +86,8 @@ static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
     if (!ip) return false;
     /* By words as they stand in memory, which are summed before they are
      * written: what was written in other pieces, a CPU reads back slowly. */
-    const __u16 id = inner->protocol == IPPROTO_IPV6 ? bpf_get_prandom_u32()
-                                                     : inner->id;
+    const __u16 id =
+        inner->protocol == IPPROTO_IPV6 ? bpf_get_prandom_u32() : inner->id;
     const __u16 ip_bytes = sizeof(*ip) + l4_bytes;
     const __u32 words[sizeof(*ip) / 4] = {
         0x45U | (__u32)tos << 8 | (__u32)bpf_htons(ip_bytes) << 16,

@@ -16,12 +16,12 @@
 /* Some milliseconds: a writer is interrupted, or its virtual CPU waits. */
 #define XLVS_WRITER_LOOKS (1 << 20)
 
-/* Makes this CPU the bucket's writer, if nobody became it since `seen` was read;
- * it writes for some 20 ns. A lock of the kernel's costs two calls and closes
- * interrupts, three times as much. */
+/* Makes this CPU the bucket's writer, if nobody became it since `seen` was
+ * read; it writes for some 20 ns. A lock of the kernel's costs two calls and
+ * closes interrupts, three times as much. */
 static __always_inline bool xlvs_head_take(struct xlvs_head* head, __u32 seen) {
-  return !(seen & 1) && __sync_val_compare_and_swap(&head->inserts, seen,
-                                                    seen + 1) == seen;
+  return !(seen & 1) &&
+         __sync_val_compare_and_swap(&head->inserts, seen, seen + 1) == seen;
 }
 
 struct xlvs_head_wait {

@@ -118,14 +118,13 @@ static __always_inline __u32 xlvs_group_count(const struct xlvs_bucket* bucket,
                                               const struct xlvs_addr* caddr,
                                               __u16 cport) {
   const __u64 end = *(const __u64*)&caddr->byte[8];
-  const __u32 first =
-      (home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
+  const __u32 first = (home % XLVS_GROUPS_PER_BUCKET) * XLVS_CONNS_PER_GROUP;
   __u32 count = 0;
   XLVS_UNROLL
   for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++)
-    count += XLVS_READ_ONCE(bucket->conn[first + i].ports.cport) == cport &&
-             *(const volatile __u64*)&bucket->conn[first + i].caddr.byte[8] ==
-                 end;
+    count +=
+        XLVS_READ_ONCE(bucket->conn[first + i].ports.cport) == cport &&
+        *(const volatile __u64*)&bucket->conn[first + i].caddr.byte[8] == end;
   return count;
 }
 
@@ -255,8 +254,8 @@ __noinline int xlvs_conn_choose(struct xlvs_bucket* bucket,
 static __always_inline int xlvs_conn_choose_home(
     const struct xlvs_bucket* bucket, struct xlvs_insert* insert) {
   if (insert->room != XLVS_ROOM_FOR_any) return -1;
-  const __u32 first = insert->place.home % XLVS_GROUPS_PER_BUCKET *
-                      XLVS_CONNS_PER_GROUP;
+  const __u32 first =
+      insert->place.home % XLVS_GROUPS_PER_BUCKET * XLVS_CONNS_PER_GROUP;
   XLVS_UNROLL
   for (__u32 i = 0; i < XLVS_CONNS_PER_GROUP; i++) {
     const union xlvs_life life = {

@@ -38,7 +38,7 @@ static __always_inline bool xlvs_begins_conn(
  * made of it. Established ones are not asked, their packets' checksums are kept
  * wrong if they are. */
 static __always_inline int xlvs_check_first(struct xdp_md* ctx,
-                                const struct xlvs_packet* pkt) {
+                                            const struct xlvs_packet* pkt) {
   const __u8* saddr = pkt->saddr.byte;
   /* One of the host's own, or soon to be: fib_validate_source. */
   if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_virtual)
@@ -289,8 +289,7 @@ static __always_inline enum xlvs_step xlvs_first_path(
     struct xdp_md* ctx, struct xlvs_scratch* scratch) {
   const struct xlvs_packet* pkt = &scratch->packet;
   const bool from_error = scratch->first.is_from_error;
-  struct xlvs_packet* request =
-      from_error ? &scratch->probe : &scratch->packet;
+  struct xlvs_packet* request = from_error ? &scratch->probe : &scratch->packet;
   enum xlvs_step step =
       (enum xlvs_step)xlvs_new_conn(ctx, request, &scratch->first);
   if (scratch->first.reuse == XLVS_REUSE_anew)

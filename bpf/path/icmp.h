@@ -53,8 +53,8 @@ static __always_inline bool xlvs_find_quoted(struct xlvs_packet* probe,
 /* Quotes what a service sent to a client: from there to the real server that
  * sent it. */
 static __always_inline enum xlvs_step xlvs_error_to_dest(
-    struct xdp_md* ctx, struct xlvs_packet* pkt,
-    struct xlvs_scratch* scratch, const struct xlvs_control* control) {
+    struct xdp_md* ctx, struct xlvs_packet* pkt, struct xlvs_scratch* scratch,
+    const struct xlvs_control* control) {
   const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
   struct xlvs_place place;

@@ -92,8 +92,7 @@ __noinline int xlvs_refuse_reply(struct xdp_md* ctx,
   struct xlvs_view view;
   if (!xlvs_view(ctx, xlvs_shape_of(pkt), &view))
     return XLVS_STEP_drop_internal;
-  xlvs_mend_l3(view.l3, view.family,
-               xlvs_decrement_ttl(view.l3, view.family));
+  xlvs_mend_l3(view.l3, view.family, xlvs_decrement_ttl(view.l3, view.family));
   return xlvs_icmp_error(ctx, pkt, XLVS_STEP_tx_icmp_port_unreach, 0);
 }
 

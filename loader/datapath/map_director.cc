@@ -806,15 +806,12 @@ struct TunnelWord {
   uint8_t over;
   uint8_t pad[2];
 } __attribute__((aligned(8)));
-static_assert(offsetof(xlvs_dest, tunnel_port) % sizeof(TunnelWord) == 0 &&
-              offsetof(xlvs_dest, tunnel_type) ==
-                  offsetof(xlvs_dest, tunnel_port) + 2 &&
-              offsetof(xlvs_dest, tunnel_flags) ==
-                  offsetof(xlvs_dest, tunnel_port) + 3 &&
-              offsetof(xlvs_dest, tunnel_bytes) ==
-                  offsetof(xlvs_dest, tunnel_port) + 4 &&
-              offsetof(xlvs_dest, tunnel_over) ==
-                  offsetof(xlvs_dest, tunnel_port) + 5);
+static_assert(
+    offsetof(xlvs_dest, tunnel_port) % sizeof(TunnelWord) == 0 &&
+    offsetof(xlvs_dest, tunnel_type) == offsetof(xlvs_dest, tunnel_port) + 2 &&
+    offsetof(xlvs_dest, tunnel_flags) == offsetof(xlvs_dest, tunnel_port) + 3 &&
+    offsetof(xlvs_dest, tunnel_bytes) == offsetof(xlvs_dest, tunnel_port) + 4 &&
+    offsetof(xlvs_dest, tunnel_over) == offsetof(xlvs_dest, tunnel_port) + 5);
 
 TunnelWord TunnelWordOf(const Dest& dest) {
   const bool with_check = dest.tunnel.checksum != TunnelChecksum::kNone;

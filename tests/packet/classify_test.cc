@@ -943,8 +943,7 @@ TEST_F(Classify, AServersPacketOfNoConnectionIsAnsweredIfSoSet) {
     const Outcome outcome = bench.Run(in);
     EXPECT_EQ(outcome.step, XLVS_STEP_tx_icmp_port_unreach);
     --in.ip.ttl;  // quoted as it went on
-    ExpectSame(BuildIcmpError(Build(in), kPortUnreachable,
-                              IpIdOf(outcome.out)),
+    ExpectSame(BuildIcmpError(Build(in), kPortUnreachable, IpIdOf(outcome.out)),
                outcome.out);
   };
   ExpectUntouched(bench, reply, XLVS_STEP_pass_reply_no_conn);

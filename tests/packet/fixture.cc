@@ -435,10 +435,12 @@ void Bench::ExpectHeadsTrue() const {
         << " on, but slot " << record.slot << " is due at "
         << conn.life.expires_ticks;
   }
-  for (size_t bucket = 0; bucket < heads.size(); ++bucket)
+  for (size_t bucket = 0; bucket < heads.size(); ++bucket) {
+    EXPECT_EQ(heads[bucket].inserts % 2, 0u) << "somebody writes to " << bucket;
     for (int group = 0; group < XLVS_GROUPS_PER_BUCKET; ++group)
       EXPECT_EQ(heads[bucket].spilled[group], spilled[bucket][group])
           << "spilled of bucket " << bucket << ", group " << group;
+  }
 }
 
 void Bench::ExpectAllCounted() const {
