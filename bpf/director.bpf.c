@@ -62,10 +62,13 @@ static __always_inline int xlvs_end(struct xdp_md* ctx, enum xlvs_step step) {
 static __always_inline enum xlvs_step xlvs_dispatch(
     struct xdp_md* ctx, struct xlvs_packet* pkt, struct xlvs_shape shape,
     const struct xlvs_control* control) {
-  bool is_request = xlvs_local_roles(&pkt->daddr) & XLVS_LOCAL_virtual;
+  const __u32 daddr_hash = xlvs_hash_of(&pkt->daddr, shape, 0);
+  bool is_request =
+      xlvs_local_roles_at(&pkt->daddr, daddr_hash) & XLVS_LOCAL_virtual;
   enum xlvs_step step = XLVS_STEP_pass_not_ours;
   if (!is_request) {
-    if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_dest)
+    const __u32 saddr_hash = xlvs_hash_of(&pkt->saddr, shape, 0);
+    if (xlvs_local_roles_at(&pkt->saddr, saddr_hash) & XLVS_LOCAL_dest)
       step = xlvs_to_client(ctx, pkt, shape, control);
     is_request = (step == XLVS_STEP_pass_not_ours ||
                   step == XLVS_STEP_pass_reply_no_conn) &&
@@ -128,7 +131,7 @@ static __always_inline int xlvs_direct(struct xdp_md* ctx) {
   if (!control->services) return xlvs_finish(XLVS_STEP_pass_no_services);
   const struct xlvs_cursor frame = xlvs_cursor(ctx);
   const struct ethhdr* eth = frame.next;
-  if ((void*)(eth + 1) <= frame.end && eth->h_proto == bpf_htons(ETH_P_IPV6))
+  if ((void*)(eth + 1) <= frame.end && xlvs_ethertype_in(eth) == bpf_htons(ETH_P_IPV6))
     bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_v6);
   return xlvs_direct_plain(ctx, XLVS_SHAPE_PLAIN_V4, control);
 }

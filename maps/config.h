@@ -27,8 +27,9 @@ struct xlvs_config {
   __u32 fib_source;    /* 1: the FIB tells source addresses (Linux 6.7) */
   __u32 pad0;
   __u64 hash_key[XLVS_HASH_WORDS + 1]; /* random: outsiders can't aim */
+  __u64 hash_v4_common;                /* follows from it, see hash.h */
 };
-XLVS_ASSERT_SIZE(struct xlvs_config, 80);
+XLVS_ASSERT_SIZE(struct xlvs_config, 88);
 XLVS_ASSERT_NO_PADDING(struct xlvs_config);
 
 struct xlvs_meta {
@@ -42,7 +43,7 @@ struct xlvs_meta {
   char version[16];          /* of the loader that made the maps */
   struct xlvs_config config; /* as the programs have it */
 };
-XLVS_ASSERT_SIZE(struct xlvs_meta, 128);
+XLVS_ASSERT_SIZE(struct xlvs_meta, 136);
 
 /* What the TC program xlvs_handover may be asked for. */
 enum xlvs_handover_level {

@@ -35,15 +35,20 @@ static __always_inline bool xlvs_is_icmp(const struct xlvs_packet* pkt) {
          (pkt->l3 == XLVS_V4 ? IPPROTO_ICMP : XLVS_IPPROTO_ICMPV6);
 }
 
+static __always_inline enum xlvs_fragment xlvs_fragment_of_v4(
+    const struct iphdr* ip) {
+  if (ip->frag_off & bpf_htons(XLVS_IP_OFFSET)) return XLVS_FRAGMENT_later;
+  return ip->frag_off & bpf_htons(XLVS_IP_MORE_FRAGMENTS) ? XLVS_FRAGMENT_first
+                                                          : XLVS_WHOLE;
+}
+
+/* All but what fragment it is. */
 static __always_inline void xlvs_parse_v4(const struct iphdr* ip,
                                           struct xlvs_packet* ret) {
-  const __u16 fragment = bpf_ntohs(ip->frag_off);
   ret->l3 = XLVS_V4;
   ret->ip_bytes = bpf_ntohs(ip->tot_len);
-  ret->dont_fragment = (fragment & XLVS_IP_DONT_FRAGMENT) != 0;
-  ret->fragment = fragment & XLVS_IP_OFFSET           ? XLVS_FRAGMENT_later
-                  : fragment & XLVS_IP_MORE_FRAGMENTS ? XLVS_FRAGMENT_first
-                                                      : XLVS_WHOLE;
+  ret->dont_fragment =
+      (ip->frag_off & bpf_htons(XLVS_IP_DONT_FRAGMENT)) != 0;
   ret->l4_proto = ip->protocol;
   ret->ttl = ip->ttl;
   ret->tos = ip->tos;
@@ -167,8 +172,10 @@ static __always_inline enum xlvs_step xlvs_parse_sctp_event(
   return XLVS_STEP_next;
 }
 
-/* Ports and event. `ret->l4_off` is where the cursor stands. */
+/* Ports and event. The cursor stands `header_bytes` behind the beginning of the
+ * IP packet. */
 static __always_inline enum xlvs_step xlvs_parse_l4(struct xlvs_cursor* cursor,
+                                                    __u32 header_bytes,
                                                     struct xlvs_packet* ret) {
   const struct xlvs_ports_header* ports = cursor->next;
   __u32 l4_bytes;
@@ -200,7 +207,7 @@ static __always_inline enum xlvs_step xlvs_parse_l4(struct xlvs_cursor* cursor,
   if ((void*)(ports + 1) > cursor->end) return XLVS_STEP_pass_truncated;
   ret->sport = bpf_ntohs(ports->source);
   ret->dport = bpf_ntohs(ports->dest);
-  if (ret->ip_bytes < (__u32)(ret->l4_off - ret->l3_off) + l4_bytes)
+  if (ret->ip_bytes < header_bytes + l4_bytes)
     return XLVS_STEP_pass_truncated;
   return XLVS_STEP_next;
 }

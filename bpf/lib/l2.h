@@ -5,6 +5,7 @@
 #define XLVS_BPF_LIB_L2_H
 
 #include "bpf/lib/cursor.h"
+#include "bpf/lib/packet.h"
 #include "bpf/tables.h"
 
 /* The tags of a way, NULL if it has none. */
@@ -65,7 +66,7 @@ static __always_inline bool xlvs_write_l2(struct xlvs_cursor* cursor,
       vlan ? vlan->tag[0] : (struct xlvs_vlan_tag){};
   const struct xlvs_vlan_tag inner =
       vlan ? vlan->tag[1] : (struct xlvs_vlan_tag){};
-  eth->h_proto = outer.tpid ? bpf_htons(outer.tpid) : ethertype;
+  xlvs_put_ethertype(eth, outer.tpid ? bpf_htons(outer.tpid) : ethertype);
   if (!outer.tpid) return true;
   struct xlvs_vlan_header* tag = xlvs_take(cursor, sizeof(*tag));
   if (!tag) return false;

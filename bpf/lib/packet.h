@@ -60,6 +60,17 @@ static __always_inline __be16 xlvs_ethertype(enum xlvs_l3 l3) {
   return l3 == XLVS_V4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 }
 
+/* By one load and one store: the struct is packed, of which clang takes single
+ * bytes. */
+static __always_inline __be16 xlvs_ethertype_in(const struct ethhdr* eth) {
+  return *(const __be16*)((const void*)eth + offsetof(struct ethhdr, h_proto));
+}
+
+static __always_inline void xlvs_put_ethertype(struct ethhdr* eth,
+                                               __be16 type) {
+  *(__be16*)((void*)eth + offsetof(struct ethhdr, h_proto)) = type;
+}
+
 /* Where the headers are. Passed by value beside the packet, so that in the
  * program for the commonest shape it is a constant all the way down. */
 struct xlvs_shape {
@@ -80,6 +91,8 @@ struct xlvs_shape {
       .l3 = XLVS_V6,                   \
       .l3_off = sizeof(struct ethhdr), \
       .l4_off = sizeof(struct ethhdr) + sizeof(struct ipv6hdr)})
+/* Says nothing of an address's family: IPv6 has v4-mapped ones, too. */
+#define XLVS_SHAPE_ANY ((struct xlvs_shape){.l3 = XLVS_V6})
 #define XLVS_L3_OFF_MAX 22   /* two VLAN tags */
 #define XLVS_L4_OFF_MAX 1023 /* what the verifier is told; a mask */
 

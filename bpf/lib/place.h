@@ -6,11 +6,12 @@
 #define XLVS_BPF_LIB_PLACE_H
 
 #include "bpf/lib/found.h"
+#include "bpf/lib/hash.h"
 #include "bpf/tables.h"
 
-static __always_inline __u32 xlvs_flow_hash(const struct xlvs_addr* caddr,
-                                            __u16 cport, __u8 l4_proto) {
-  return xlvs_hash(caddr, cport | (__u32)l4_proto << 16, xlvs_cfg.hash_key);
+/* What a connection hashes beside its client's address. */
+static __always_inline __u32 xlvs_flow_rest(__u16 cport, __u8 l4_proto) {
+  return cport | (__u32)l4_proto << 16;
 }
 
 static __always_inline struct xlvs_place xlvs_place_at(__u32 hash) {
@@ -25,7 +26,7 @@ static __always_inline struct xlvs_place xlvs_place_at(__u32 hash) {
 
 static __always_inline struct xlvs_place xlvs_place_of(
     const struct xlvs_addr* caddr, __u16 cport, __u8 l4_proto) {
-  return xlvs_place_at(xlvs_flow_hash(caddr, cport, l4_proto));
+  return xlvs_place_at(xlvs_hash_any(caddr, xlvs_flow_rest(cport, l4_proto)));
 }
 
 static __always_inline bool xlvs_life_is_over(union xlvs_life life,

@@ -14,7 +14,7 @@
 /* The address's index, now referred to once more; 0: no room. */
 __noinline int xlvs_vaddr_acquire(const struct xlvs_addr* addr) {
   if (!addr) return 0;
-  const __u32 hash = xlvs_hash(addr, 0, xlvs_cfg.hash_key);
+  const __u32 hash = xlvs_hash_any(addr, 0);
   const __u32 bucket = 1 + hash % (XLVS_VADDR_BUCKETS - 2);
   struct xlvs_vaddr_bucket* vaddrs = bpf_map_lookup_elem(&xlvs_vaddrs, &bucket);
   if (!vaddrs) return 0;

@@ -168,16 +168,16 @@ static __always_inline bool xlvs_conn_find_further(
                            ret);
 }
 
-/* Finds the packet's connection. On a miss, `ret_inserts` is as above. */
-static __always_inline bool xlvs_conn_find(struct xlvs_packet* pkt,
-                                           enum xlvs_direction direction,
-                                           struct xlvs_place* ret_place,
-                                           __u32* ret_inserts,
-                                           struct xlvs_found* ret) {
+/* Finds the packet's connection. On a miss, `ret_inserts` is as above. `shape`:
+ * as far as it is known beforehand (xlvs_hash_of). */
+static __always_inline bool xlvs_conn_find_shape(
+    struct xlvs_packet* pkt, struct xlvs_shape shape,
+    enum xlvs_direction direction, struct xlvs_place* ret_place,
+    __u32* ret_inserts, struct xlvs_found* ret) {
   const bool to_dest = direction == XLVS_TO_DEST;
-  pkt->flow_hash =
-      xlvs_flow_hash(to_dest ? &pkt->saddr : &pkt->daddr,
-                     to_dest ? pkt->sport : pkt->dport, pkt->l4_proto);
+  pkt->flow_hash = xlvs_hash_of(
+      to_dest ? &pkt->saddr : &pkt->daddr, shape,
+      xlvs_flow_rest(to_dest ? pkt->sport : pkt->dport, pkt->l4_proto));
   const struct xlvs_place place = xlvs_place_at(pkt->flow_hash);
   *ret_place = place;
   struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &place.bucket);
@@ -195,6 +195,16 @@ static __always_inline bool xlvs_conn_find(struct xlvs_packet* pkt,
   }
   return xlvs_conn_find_further(pkt, direction, place, bucket, ret_inserts,
                                 ret);
+}
+
+/* The same of any shape. */
+static __always_inline bool xlvs_conn_find(struct xlvs_packet* pkt,
+                                           enum xlvs_direction direction,
+                                           struct xlvs_place* ret_place,
+                                           __u32* ret_inserts,
+                                           struct xlvs_found* ret) {
+  return xlvs_conn_find_shape(pkt, XLVS_SHAPE_ANY, direction, ret_place,
+                              ret_inserts, ret);
 }
 
 /* Whether a record may give way to a new one for being embryonic, and since

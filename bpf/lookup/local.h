@@ -6,6 +6,7 @@
 #define XLVS_BPF_LOOKUP_LOCAL_H
 
 #include "bpf/lib/addr.h"
+#include "bpf/lib/hash.h"
 #include "bpf/tables.h"
 
 /* The roles of an entry, looked for from `index` on; 0: there is none. */
@@ -24,13 +25,17 @@ static __always_inline __u32 xlvs_local_find(const struct xlvs_addr* addr,
   return 0;
 }
 
-/* The address's roles (XLVS_LOCAL_*); 0 = a stranger. */
-static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
-  const __u32 index = xlvs_hash(addr, 0, xlvs_cfg.hash_key);
+/* The address's roles (XLVS_LOCAL_*); 0 = a stranger. `index` is its hash. */
+static __always_inline __u32 xlvs_local_roles_at(const struct xlvs_addr* addr,
+                                                 __u32 index) {
   const struct xlvs_filter* filter = XLVS_ONLY(xlvs_filter);
   const __u32 bit = index % XLVS_FILTER_BITS;
   if (!filter || !(filter->word[bit / 64] >> bit % 64 & 1)) return 0;
   return xlvs_local_find(addr, 0, index);
+}
+
+static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
+  return xlvs_local_roles_at(addr, xlvs_hash_any(addr, 0));
 }
 
 /* Whether a real server behind Masq is at this address and port, for any
@@ -38,7 +43,7 @@ static __always_inline __u32 xlvs_local_roles(const struct xlvs_addr* addr) {
 static __always_inline bool xlvs_local_is_masq(const struct xlvs_addr* addr,
                                                __u16 port, __u8 l4_proto) {
   const __u32 word = XLVS_LOCAL_PORT | (__u32)l4_proto << 16 | port;
-  return xlvs_local_find(addr, word, xlvs_hash(addr, word, xlvs_cfg.hash_key)) &
+  return xlvs_local_find(addr, word, xlvs_hash_any(addr, word)) &
          XLVS_LOCAL_masq;
 }
 

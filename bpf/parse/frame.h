@@ -36,10 +36,11 @@ static __always_inline enum xlvs_step xlvs_parse_plain(
     struct xlvs_packet* ret) {
   const struct ethhdr* eth = cursor.next;
   if ((void*)(eth + 1) > cursor.end) return XLVS_STEP_other_shape;
-  if (eth->h_proto != xlvs_ethertype(shape.l3))
-    return eth->h_proto == bpf_htons(ETH_P_IPV6) ||
-                   eth->h_proto == bpf_htons(ETH_P_8021Q) ||
-                   eth->h_proto == bpf_htons(ETH_P_8021AD)
+  const __be16 ethertype = xlvs_ethertype_in(eth);
+  if (ethertype != xlvs_ethertype(shape.l3))
+    return ethertype == bpf_htons(ETH_P_IPV6) ||
+                   ethertype == bpf_htons(ETH_P_8021Q) ||
+                   ethertype == bpf_htons(ETH_P_8021AD)
                ? XLVS_STEP_other_shape
                : XLVS_STEP_pass_not_ip;
   if (!xlvs_take(&cursor, shape.l4_off)) return XLVS_STEP_other_shape;
@@ -57,7 +58,7 @@ static __always_inline enum xlvs_step xlvs_parse_plain(
   ret->l3_off = shape.l3_off;
   ret->l4_off = shape.l4_off;
   ret->fragment = shape.fragment;
-  return xlvs_parse_l4(&cursor, ret);
+  return xlvs_parse_l4(&cursor, shape.l4_off - shape.l3_off, ret);
 }
 
 /* Takes up to two VLAN tags. The network header's ethertype, 0 if the frame is
@@ -85,6 +86,7 @@ static __always_inline enum xlvs_step xlvs_parse_l3(struct xlvs_cursor* cursor,
     if (!ip) return XLVS_STEP_pass_truncated;
     if (ip->version != 4 || ip->ihl < 5) return XLVS_STEP_pass_malformed;
     xlvs_parse_v4(ip, ret);
+    ret->fragment = xlvs_fragment_of_v4(ip);
     ret->fragment_id = ip->id;
     return xlvs_skip_v4_options(cursor, ip) ? XLVS_STEP_next
                                             : XLVS_STEP_pass_truncated;
@@ -110,7 +112,7 @@ static __always_inline enum xlvs_step xlvs_parse_any(
   const struct ethhdr* eth = xlvs_take(&cursor, sizeof(*eth));
   if (!eth) return XLVS_STEP_pass_truncated;
   const bool unicast = !(eth->h_dest[0] & 1);
-  const __be16 ethertype = xlvs_parse_tags(&cursor, eth->h_proto);
+  const __be16 ethertype = xlvs_parse_tags(&cursor, xlvs_ethertype_in(eth));
   if (!ethertype) return XLVS_STEP_pass_truncated;
   ret->l3_off = cursor.next - frame.next;
   enum xlvs_step step = xlvs_parse_l3(&cursor, ethertype, ret);
@@ -134,7 +136,7 @@ static __always_inline enum xlvs_step xlvs_parse_any(
                : XLVS_STEP_next;
   cursor.next = xlvs_peek(frame, ret->l4_off, 0);
   if (!cursor.next) return XLVS_STEP_pass_truncated;
-  return xlvs_parse_l4(&cursor, ret);
+  return xlvs_parse_l4(&cursor, ret->l4_off - ret->l3_off, ret);
 }
 
 /* Verified once and alone: what comes out is any packet to its callers. */

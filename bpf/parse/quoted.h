@@ -19,6 +19,7 @@ static __always_inline enum xlvs_step xlvs_parse_quoted_any(
     if (!ip) return XLVS_STEP_pass_truncated;
     if (ip->version != 4 || ip->ihl < 5) return XLVS_STEP_pass_malformed;
     xlvs_parse_v4(ip, ret);
+    ret->fragment = xlvs_fragment_of_v4(ip);
     ret->l4_off = offset + ip->ihl * 4;
   } else {
     const struct ipv6hdr* ip = xlvs_peek(frame, offset, sizeof(*ip));

@@ -52,7 +52,7 @@ static __always_inline enum xlvs_step xlvs_to_dest(
   struct xlvs_found found = {};
   __u32 inserts = 0;
   const bool known =
-      xlvs_conn_find(pkt, XLVS_TO_DEST, &place, &inserts, &found);
+      xlvs_conn_find_shape(pkt, shape, XLVS_TO_DEST, &place, &inserts, &found);
   const enum xlvs_reuse reuse =
       known ? xlvs_reuse_of(pkt, &found, control) : XLVS_REUSE_none;
   if (!known || reuse != XLVS_REUSE_none)

@@ -84,6 +84,7 @@ absl::StatusOr<Sizes> ComputeSizes(const AttachOptions& options,
                                XLVS_TICKS_PER_SECOND,
                            1, kMaxSweepBuckets);
   for (auto& key : sizes.config.hash_key) key = Random64() | 1;
+  sizes.config.hash_v4_common = xlvs_hash_v4_common(sizes.config.hash_key);
   return sizes;
 }
 

@@ -193,6 +193,7 @@ absl::StatusOr<CodeFigures> MeasureCode() {
   sizes.config.fib_source = FibTellsSource();
   // Always the same, so that what the verifier does is.
   for (auto& key : sizes.config.hash_key) key = 1;
+  sizes.config.hash_v4_common = xlvs_hash_v4_common(sizes.config.hash_key);
   XLVS_ASSIGN_OR_RETURN(const BpfObject loaded, BpfObject::Load(sizes));
   // Once more, by who shows the instructions.
   size_t bytes = 0;

@@ -38,16 +38,22 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
     return XDP_ABORTED;
   BENCH_CUT(BENCH_PARSE, &pkt);
 
-  const bool is_virtual = xlvs_local_roles(&pkt.daddr) & XLVS_LOCAL_virtual;
+  const struct xlvs_shape shape = XLVS_SHAPE_PLAIN_V4;
+  const __u32 daddr_hash = xlvs_hash_of(&pkt.daddr, shape, 0);
+  const bool is_virtual =
+      xlvs_local_roles_at(&pkt.daddr, daddr_hash) & XLVS_LOCAL_virtual;
   if (is_virtual != to_dest) return XDP_ABORTED;
-  if (!to_dest && !(xlvs_local_roles(&pkt.saddr) & XLVS_LOCAL_dest))
-    return XDP_ABORTED;
+  if (!to_dest) {
+    const __u32 saddr_hash = xlvs_hash_of(&pkt.saddr, shape, 0);
+    if (!(xlvs_local_roles_at(&pkt.saddr, saddr_hash) & XLVS_LOCAL_dest))
+      return XDP_ABORTED;
+  }
   BENCH_CUT(BENCH_LOCAL, &pkt);
 
   struct xlvs_place place;
   struct xlvs_found found = {};
   __u32 inserts = 0;
-  if (!xlvs_conn_find(&pkt, direction, &place, &inserts, &found))
+  if (!xlvs_conn_find_shape(&pkt, shape, direction, &place, &inserts, &found))
     return XDP_ABORTED;
   if (to_dest && xlvs_reuse_of(&pkt, &found, control) != XLVS_REUSE_none)
     return XDP_ABORTED;
@@ -80,7 +86,6 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
   if (!xlvs_can_send(ctx, way.ifindex)) return XDP_ABORTED;
   BENCH_CUT(BENCH_WAY, &way);
 
-  const struct xlvs_shape shape = XLVS_SHAPE_PLAIN_V4;
   struct xlvs_view view;
   if (!xlvs_view(ctx, shape, &view)) return XDP_ABORTED;
   const enum xlvs_step step =
