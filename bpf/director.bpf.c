@@ -131,7 +131,8 @@ static __always_inline int xlvs_direct(struct xdp_md* ctx) {
   if (!control->services) return xlvs_finish(XLVS_STEP_pass_no_services);
   const struct xlvs_cursor frame = xlvs_cursor(ctx);
   const struct ethhdr* eth = frame.next;
-  if ((void*)(eth + 1) <= frame.end && xlvs_ethertype_in(eth) == bpf_htons(ETH_P_IPV6))
+  if ((void*)(eth + 1) <= frame.end &&
+      xlvs_ethertype_in(eth) == bpf_htons(ETH_P_IPV6))
     bpf_tail_call(ctx, &xlvs_programs, XLVS_PROGRAM_v6);
   return xlvs_direct_plain(ctx, XLVS_SHAPE_PLAIN_V4, control);
 }

@@ -34,8 +34,8 @@ static inline __attribute__((always_inline)) __u32 xlvs_hash(
 
 /* What the sums of all IPv4 addresses have in common: of their v4-mapped form,
  * only the last word is their own. */
-static inline __attribute__((always_inline)) __u64
-xlvs_hash_v4_common(const __u64 key[XLVS_HASH_WORDS + 1]) {
+static inline __attribute__((always_inline)) __u64 xlvs_hash_v4_common(
+    const __u64 key[XLVS_HASH_WORDS + 1]) {
   return 0xffff0000ULL * key[2] + key[5];
 }
 

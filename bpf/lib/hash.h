@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * The hash of an address of a packet (maps/hash.h), with this instance's key. */
+ * The hash of an address of a packet (maps/hash.h), with this instance's key.
+ */
 #ifndef XLVS_BPF_LIB_HASH_H
 #define XLVS_BPF_LIB_HASH_H
 

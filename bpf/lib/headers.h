@@ -47,8 +47,7 @@ static __always_inline void xlvs_parse_v4(const struct iphdr* ip,
                                           struct xlvs_packet* ret) {
   ret->l3 = XLVS_V4;
   ret->ip_bytes = bpf_ntohs(ip->tot_len);
-  ret->dont_fragment =
-      (ip->frag_off & bpf_htons(XLVS_IP_DONT_FRAGMENT)) != 0;
+  ret->dont_fragment = (ip->frag_off & bpf_htons(XLVS_IP_DONT_FRAGMENT)) != 0;
   ret->l4_proto = ip->protocol;
   ret->ttl = ip->ttl;
   ret->tos = ip->tos;
@@ -207,8 +206,7 @@ static __always_inline enum xlvs_step xlvs_parse_l4(struct xlvs_cursor* cursor,
   if ((void*)(ports + 1) > cursor->end) return XLVS_STEP_pass_truncated;
   ret->sport = bpf_ntohs(ports->source);
   ret->dport = bpf_ntohs(ports->dest);
-  if (ret->ip_bytes < header_bytes + l4_bytes)
-    return XLVS_STEP_pass_truncated;
+  if (ret->ip_bytes < header_bytes + l4_bytes) return XLVS_STEP_pass_truncated;
   return XLVS_STEP_next;
 }
 

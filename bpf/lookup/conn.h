@@ -170,10 +170,12 @@ static __always_inline bool xlvs_conn_find_further(
 
 /* Finds the packet's connection. On a miss, `ret_inserts` is as above. `shape`:
  * as far as it is known beforehand (xlvs_hash_of). */
-static __always_inline bool xlvs_conn_find_shape(
-    struct xlvs_packet* pkt, struct xlvs_shape shape,
-    enum xlvs_direction direction, struct xlvs_place* ret_place,
-    __u32* ret_inserts, struct xlvs_found* ret) {
+static __always_inline bool xlvs_conn_find_shape(struct xlvs_packet* pkt,
+                                                 struct xlvs_shape shape,
+                                                 enum xlvs_direction direction,
+                                                 struct xlvs_place* ret_place,
+                                                 __u32* ret_inserts,
+                                                 struct xlvs_found* ret) {
   const bool to_dest = direction == XLVS_TO_DEST;
   pkt->flow_hash = xlvs_hash_of(
       to_dest ? &pkt->saddr : &pkt->daddr, shape,

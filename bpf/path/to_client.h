@@ -102,7 +102,8 @@ static __always_inline enum xlvs_step xlvs_to_client(
   struct xlvs_place place;
   struct xlvs_found found = {};
   __u32 inserts = 0;
-  if (!xlvs_conn_find_shape(pkt, shape, XLVS_TO_CLIENT, &place, &inserts, &found))
+  if (!xlvs_conn_find_shape(pkt, shape, XLVS_TO_CLIENT, &place, &inserts,
+                            &found))
     return XLVS_STEP_pass_reply_no_conn;
   if (shape.fragment != XLVS_FRAGMENT_later)
     xlvs_conn_advance(pkt, XLVS_TO_CLIENT, place, &found, control);
