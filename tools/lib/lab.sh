@@ -455,9 +455,13 @@ link set eth0 up
 route add default via 10.0.0.$gateway
 route add default via 2001:db8:a::$gateway
 BATCH
-  # Load makes a connection each request: all ports there are.
+  # Load makes a connection each request: all ports there are. Timestamps of one
+  # base: a server in TIME_WAIT refuses a SYN from a port that it knows from
+  # another service if its timestamp is older, and the client's next SYN is
+  # scheduled anew (conn_reuse_mode), which "each has its share" would see.
   in_netns "$client" sh -c '
-    echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range'
+    echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range
+    echo 2 >/proc/sys/net/ipv4/tcp_timestamps'
   _lab_tune "$client" eth0
   for device in $devices; do _lab_tune "$dir" "$device"; done
   _lab_pass "$net" dir
