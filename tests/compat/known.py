@@ -68,19 +68,28 @@ def ends(ipvs, xlvs):
 
 
 # Differences that judge.py sees, as above: (name, kind of step, words of the
-# comparison).
+# comparison, and, if not None, a command or setting of this step or
+# before).
 JUDGED = [
     # Whether IPVS ends them depends on the order in its table.
-    ("expire_nodest_conn: templates of a real server that is removed", r"", r"-Lnc \S+ ASSURED \S+:0 .*: IPVS 1, xlvs none"),
-    ("UDP checksum 0, Masq", r"packets", r"udp csum: IPVS ok, xlvs none"),
+    ("expire_nodest_conn: templates of a real server that is removed", r"", r"-Lnc \S+ ASSURED \S+:0 .*: IPVS 1, xlvs none",
+     r"^expire_nodest_conn$"),
+    ("UDP checksum 0, Masq", r"packets", r"udp csum: IPVS ok, xlvs none", None),
     ("nat_icmp_send: the ICMP error to a real server", r"packets",
-     r"to the server, ip6? src: IPVS \S+, xlvs \S+"),
-    ("a mark of 2^31 or more", r"", r"std(out|err): IPVS '(FWM |.*-f )\s*-\d+ .*', xlvs '(FWM |.*-f )\s*\d{10} "),
+     r"to the server, ip6? src: IPVS \S+, xlvs \S+", None),
+    ("a mark of 2^31 or more", r"", r"std(out|err): IPVS '(FWM |.*-f )\s*-\d+ .*', xlvs '(FWM |.*-f )\s*\d{10} ", None),
+    # It is not found by its connections any more, nor ended with them.
+    ("a template whose service gets another mask", r"", r"-Lnc \S+ (NONE|ASSURED) \S+:0 .*: IPVS (none|1), xlvs (none|1)$",
+     r"^-E "),
 ]
 
 
-def judged(step, words):
-    for name, in_step, in_words in JUDGED:
-        if re.search(in_step, step["do"]) and re.search(in_words, words):
+def judged(steps, words):
+    """`steps` up to the one where it was seen."""
+    commands = "\n".join(line for step in steps
+                         for line in [*step.get("lines", []), " ".join(step.get("words", [])), step.get("key", "")])
+    for name, in_step, in_words, before in JUDGED:
+        if re.search(in_step, steps[-1]["do"]) and re.search(in_words, words) and (
+                before is None or re.search(before, commands, re.MULTILINE)):
             return name
     return None

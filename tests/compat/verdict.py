@@ -185,7 +185,7 @@ def judge(history, ipvs, xlvs, ours):
             verdict.late = True
             return verdict
         for words in differences(left, right, ours, verdict.notes, tolerance_s):
-            name = known.judged(step, words)
+            name = known.judged([*history["steps"][:number], step], words)
             if name:
                 verdict.meant[name] += 1
             else:
