@@ -95,14 +95,10 @@ __noinline int xlvs_icmp_error(struct xdp_md* ctx,
       header_bytes;
   __u32 quoted = pkt->ip_bytes;
   if (quoted > quoted_max) quoted = quoted_max;
-  if (step == XLVS_STEP_tx_icmp_frag_needed) {
-    /* As a router quotes it: it was on its way out (IPVS, Linux). */
-    struct xlvs_view view;
-    if (!xlvs_view(ctx, xlvs_shape_of(pkt), &view))
-      return XLVS_STEP_drop_icmp_failed;
-    xlvs_mend_l3(view.l3, view.family,
-                 xlvs_decrement_ttl(view.l3, view.family));
-  }
+  /* As a router quotes it: it was on its way out (IPVS, Linux). */
+  if (step == XLVS_STEP_tx_icmp_frag_needed &&
+      !xlvs_count_hop(ctx, xlvs_shape_of(pkt)))
+    return XLVS_STEP_drop_icmp_failed;
   const int frame_bytes = bpf_xdp_get_buff_len(ctx);
   /* Also cuts off Ethernet padding, which is not part of the IP packet. */
   if (bpf_xdp_adjust_tail(ctx, (int)(l3_off + quoted) - frame_bytes) ||

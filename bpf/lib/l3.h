@@ -116,4 +116,13 @@ static __always_inline bool xlvs_view(struct xdp_md* ctx,
   return ret->l3 != NULL;
 }
 
+/* One hop less, of a packet that is quoted as it went on. */
+static __always_inline bool xlvs_count_hop(struct xdp_md* ctx,
+                                           struct xlvs_shape shape) {
+  struct xlvs_view view;
+  if (!xlvs_view(ctx, shape, &view)) return false;
+  xlvs_mend_l3(view.l3, view.family, xlvs_decrement_ttl(view.l3, view.family));
+  return true;
+}
+
 #endif

@@ -37,6 +37,7 @@
 #include "bpf/lib/found.h"
 #include "bpf/lib/free.h"
 #include "bpf/lib/place.h"
+#include "bpf/lib/writer.h"
 #include "bpf/lookup/state.h"
 #include "bpf/tables.h"
 

@@ -89,10 +89,7 @@ __noinline int xlvs_refuse_reply(struct xdp_md* ctx,
       (!xlvs_local_is_masq(&pkt->saddr, pkt->sport, pkt->l4_proto) &&
        !xlvs_local_is_masq(&pkt->saddr, pkt->sport, 0)))
     return XLVS_STEP_pass_reply_no_conn;
-  struct xlvs_view view;
-  if (!xlvs_view(ctx, xlvs_shape_of(pkt), &view))
-    return XLVS_STEP_drop_internal;
-  xlvs_mend_l3(view.l3, view.family, xlvs_decrement_ttl(view.l3, view.family));
+  if (!xlvs_count_hop(ctx, xlvs_shape_of(pkt))) return XLVS_STEP_drop_internal;
   return xlvs_icmp_error(ctx, pkt, XLVS_STEP_tx_icmp_port_unreach, 0);
 }
 

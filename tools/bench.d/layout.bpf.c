@@ -88,8 +88,7 @@ static __always_inline struct xlvs_packet layout_packet(__u32 flow) {
 }
 
 static __always_inline __u32 layout_hash_of(const struct xlvs_packet* pkt) {
-  return xlvs_hash(&pkt->saddr, pkt->sport | (__u32)pkt->l4_proto << 16,
-                   xlvs_cfg.hash_key);
+  return xlvs_hash_any(&pkt->saddr, xlvs_flow_rest(pkt->sport, pkt->l4_proto));
 }
 
 static __always_inline bool layout_dest_matches(__u32 id,
