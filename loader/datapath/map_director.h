@@ -110,6 +110,8 @@ class MapDirector : public Director {
   void ReadLists();
   // After a command that was cut short.
   absl::Status Repair();
+  // IPVS frees a dest that nothing refers to after two minutes at the earliest.
+  static constexpr uint32_t kTrashTicks = 120 * XLVS_TICKS_PER_SECOND;
   // Frees removed dests that no connection names any more, once they were so
   // for `age_ticks`.
   void EmptyTrash(uint32_t age_ticks);
@@ -127,10 +129,11 @@ class MapDirector : public Director {
   absl::StatusOr<uint32_t> NewDestId();
   static ServiceKey KeyOf(const xlvs_dest& dest);
 
+  // INVALID_ARGUMENT: more dests than the scheduler's table has slots.
+  static absl::Status CheckCount(Scheduler scheduler, size_t dests);
   // What the service's list should be, and what it is.
   std::vector<xlvs_slot> WantedList(const ServiceState& service) const;
   // The same as the scheduler reads it: the list, or its table.
-  // INVALID_ARGUMENT: more dests than slots.
   absl::StatusOr<std::vector<xlvs_slot>> Compiled(
       const ServiceState& service, const std::vector<xlvs_slot>& list) const;
   std::vector<xlvs_slot> PresentList(const xlvs_pool& pool) const;

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -26,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "loader/base/status.h"
 #include "loader/base/unique_fd.h"
+#include "maps/addr.h"
 
 namespace xlvs {
 
@@ -90,6 +92,15 @@ void StoreWord(T& to, const T& value) {
   static_assert(sizeof(T) == sizeof(Word));
   std::atomic_ref<Word>(reinterpret_cast<Word&>(to))
       .store(std::bit_cast<Word>(value), std::memory_order_release);
+}
+
+// Of an address: who reads it may see half of the new one. Of IPv4 addresses
+// the halves differ in one word only.
+inline void StoreHalves(xlvs_addr& to, const xlvs_addr& value) {
+  using Halves = std::array<uint64_t, 2>;
+  auto& target = reinterpret_cast<Halves&>(to);
+  const auto halves = std::bit_cast<Halves>(value);
+  for (size_t i = 0; i < halves.size(); ++i) StoreWord(target[i], halves[i]);
 }
 
 template <typename T>
