@@ -24,13 +24,16 @@ SERVERS = 8
 SENDER_CPU, DIRECTOR_CPU = 0, 1
 PROTO = {"tcp": 6, "udp": 17}
 PORTS = {"masq": 1001, "route": 1002, "tunnel": 1003}
+# As such clusters are wired: with NAT the real servers are behind the director,
+# otherwise beside it, and their answers do not come by.
+DEVICES = {"masq": "eth1", "route": "eth0", "tunnel": "eth0"}
+NETS = {"eth0": "10.0.0", "eth1": "10.2.0"}
 NEW_FROM = 1 << 20  # flows below are established ones
 IPIP = 4
-CONNS = "2M"  # room for all that a benchmark makes
 
 
-def server(number):
-    return f"10.2.0.{11 + number}"
+def server(method, number):
+    return f"{NETS[DEVICES[method]]}.{11 + number}"
 
 
 def service_lines():
@@ -40,7 +43,7 @@ def service_lines():
         for proto in ("u", "t"):
             at = f"-{proto} {V4.vip}:{PORTS[method]}"
             lines.append(f"-A {at} -s rr")
-            lines += [f"-a {at} -r {server(i)}:{PORTS[method]} -{letter}" for i in range(SERVERS)]
+            lines += [f"-a {at} -r {server(method, i)}:{PORTS[method]} -{letter}" for i in range(SERVERS)]
     return "\n".join(lines) + "\n"
 
 
@@ -67,8 +70,8 @@ class LiveLab(Lab):
 
     def up(self, mtu):
         super().up(mtu)
-        lines = [f"neigh replace {server(i)} lladdr {MAC['server']} dev eth1 nud permanent"
-                 for i in range(SERVERS)]
+        lines = [f"neigh replace {net}.{11 + i} lladdr {MAC['server']} dev {device} nud permanent"
+                 for device, net in NETS.items() for i in range(SERVERS)]
         lines.append(f"route add 10.64.0.0/10 via {V4.client_router}")
         run("ip", "-n", self.dir, "-batch", "-", input="\n".join(lines))
         self.thread = self.thread_of(self.dir)
@@ -122,15 +125,16 @@ class LiveLab(Lab):
 
 
 class XlvsLab(LiveLab):
-    """Where the director is xlvs, with an instance of the lab's name."""
+    """Where the director is xlvs, with an instance of the lab's name and room for
+    so many connections."""
 
-    def __init__(self, name, program, xlvs):
-        self.xlvs = xlvs
+    def __init__(self, name, program, xlvs, conns):
+        self.xlvs, self.conns = xlvs, conns
         super().__init__(name, program)
 
     def up(self, mtu):
         super().up(mtu)
-        said = self.command("attach", "--conns", CONNS, "eth0", "eth1")
+        said = self.command("attach", "--conns", str(self.conns), "eth0", "eth1")
         if said.count("native") != 2:
             raise SystemExit(f"xlvs attach: {said}")
         self.command("-R", input=service_lines())
@@ -153,7 +157,7 @@ class Case:
         self.ns, self.rates = [], []
         self.l4 = "tcp" if new else "udp"
         proto = PROTO[self.l4]
-        to, net, bits, out = V4.vip, "10.2.0.0", 24, proto
+        to, net, bits, out = V4.vip, f"{NETS[DEVICES.get(method, 'eth1')]}.0", 24, proto
         if method == "routing":
             to, net, bits = V4.server, V4.server, 32
         elif method in ("route", "control"):

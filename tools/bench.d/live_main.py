@@ -13,6 +13,7 @@ import live_tcp
 from live_lab import PORTS, V4, SERVERS, Case, LiveLab, XlvsLab, server
 from live_report import Progress, Spread, Target, machine, machine_line, ratios, table
 
+CONNS = 1_000_000  # half of them may be embryonic at a time
 NAMES = {"masq": "Masq", "route": "Route", "tunnel": "Tunnel"}
 
 
@@ -20,8 +21,8 @@ class NftLab(LiveLab):
     def up(self, mtu):
         super().up(mtu)
         ports = [("udp", PORTS["masq"]), ("tcp", PORTS["masq"])]
-        self.in_director("nft", "-f", "-",
-                         input=live_tcp.nft_rules(V4.vip, ports, map(server, range(SERVERS))))
+        servers = [server("masq", i) for i in range(SERVERS)]
+        self.in_director("nft", "-f", "-", input=live_tcp.nft_rules(V4.vip, ports, servers))
 
     def forget(self):
         """Conntrack entries count for the whole machine, and there is a limit."""
@@ -44,7 +45,7 @@ class Packets:
         tx = make(LiveLab, "bench-tx", program, "tx")
         routing = make(LiveLab, "bench-route", program)
         self.nft = make(NftLab, "bench-nft", program)
-        xlvs = make(XlvsLab, "bench-xlvs", program, f"{options.build}/loader/xlvs")
+        xlvs = make(XlvsLab, "bench-xlvs", program, f"{options.build}/loader/xlvs", CONNS)
 
         def known(sender):
             return [Case("XDP_DROP (control)", drop, "control", sender=sender),
@@ -84,33 +85,45 @@ def measure_tcp(options, stack):
                          (live_tcp.Nftables,), (live_tcp.Haproxy,)):
         balancers.append(kind(*words))
         stack.callback(balancers[-1].down)
-    progress = Progress("HTTP, round", options.http_rounds)
+    progress = Progress("HTTP, round", 2 * options.http_rounds)
     for _ in range(options.http_rounds):
         for balancer in balancers:
-            balancer.measure(options.seconds)
-        progress.step("")
+            balancer.measure(options.seconds, balancer.single)
+        progress.step("a connection a request")
+    # Now, as connections have one request each.
+    packets_per_request = balancers[1].packets_per_connection()
+    for _ in range(options.http_rounds):
+        for balancer in balancers:
+            balancer.measure(options.seconds, balancer.kept)
+        progress.step("connections kept")
     progress.end()
-    return balancers
+    return balancers, packets_per_request
 
 
-def as_frames_us(packets, balancers):
-    """What xlvs would spend on a request if its packets came as frames: a new
-    connection's first packet, and the others as established ones. By round."""
+def as_frames_us(packets, packets_per_request):
+    """What xlvs would spend on a request, and connection, if its packets came as
+    frames: the first as a new connection's, the others as established ones. By
+    round."""
     mine, new = (next(case for case in cases if case.lab.name == "bench-xlvs")
                  for cases in (packets.frames, packets.news))
-    more = balancers[1].packets_per_connection() - 1
-    return [(first + more * other) / 1e3 for first, other in zip(new.ns, mine.ns)]
+    return [(first + (packets_per_request - 1) * other) / 1e3 for first, other in zip(new.ns, mine.ns)]
+
+
+def http_lines(title, asked):
+    """`asked`: name and Requests of each."""
+    lines = [f"{title:<30s} {'requests':>9s} {'latency, ms':>15s} {'CPU us/request':>17s}",
+             f"{'':<30s} {'/s':>9s} {'p50':>7s} {'p99':>7s} {'balancer':>9s} {'all':>7s} {'errors':>6s}"]
+    for name, one in asked:
+        median = [Spread(v).median for v in (one.per_s, one.p50, one.p99, one.balancer_us, one.all_us)]
+        lines.append(f"{name:<30s} {median[0]:9.0f} {median[1]:7.2f} {median[2]:7.2f} "
+                     f"{median[3]:9.1f} {median[4]:7.0f} {one.errors:6d}")
+    return lines
 
 
 def http_table(balancers, computed_us):
-    lines = [f"{'HTTP, a connection a request':<30s} {'requests':>9s} {'latency, ms':>15s} {'CPU us/request':>17s}",
-             f"{'':<30s} {'/s':>9s} {'p50':>7s} {'p99':>7s} {'balancer':>9s} {'all':>7s} {'errors':>6s}"]
-    for one in balancers:
-        median = [Spread(v).median for v in (one.requests, one.p50, one.p99, one.balancer_us, one.all_us)]
-        lines.append(f"{one.name:<30s} {median[0]:9.0f} {median[1]:7.2f} {median[2]:7.2f} "
-                     f"{median[3]:9.1f} {median[4]:7.0f} {one.errors:6d}")
-    lines.append(f"{'xlvs, by frames (computed)':<30s} {'':>9s} {'':>7s} {'':>7s} {Spread(computed_us).median:9.1f}")
-    return lines
+    return [*http_lines("HTTP, a connection a request", [(one.name, one.single) for one in balancers]),
+            f"{'xlvs, by frames (computed)':<30s} {'':>9s} {'':>7s} {'':>7s} {Spread(computed_us).median:9.1f}", "",
+            *http_lines("HTTP, connections kept", [(one.name, one.kept) for one in balancers])]
 
 
 def end(number, _):
@@ -138,8 +151,8 @@ def main():
         packets = Packets(options, stack)
         packets.measure()
     with contextlib.ExitStack() as stack:
-        balancers = measure_tcp(options, stack)
-        computed_us = as_frames_us(packets, balancers)
+        balancers, packets_per_request = measure_tcp(options, stack)
+    computed_us = as_frames_us(packets, packets_per_request)
     _, xlvs, nft, proxy = balancers
 
     mine = next(case for case in packets.frames if case.lab.name == "bench-xlvs")
@@ -147,10 +160,11 @@ def main():
         Target("packets/s of a CPU, Masq beside nftables DNAT", 4, ratios(mine.ns, packets.frames[-1].ns)),
         Target("new connections/s of a CPU, beside nftables DNAT", 4,
                ratios(packets.news[0].ns, packets.news[1].ns)),
-        Target("requests a CPU second of the balancer, beside HAProxy", 10,
-               ratios(xlvs.balancer_us, proxy.balancer_us)),
+        Target("requests a balancer's CPU second, beside HAProxy", 10,
+               ratios(xlvs.single.balancer_us, proxy.single.balancer_us)),
         Target("the same, xlvs by frames (computed)", 10,
-               Spread(Spread(proxy.balancer_us).median / us for us in computed_us)),
+               Spread(Spread(proxy.single.balancer_us).median / us for us in computed_us)),
+        Target("the same, connections kept", 10, ratios(xlvs.kept.balancer_us, proxy.kept.balancer_us)),
     ]
     about = machine(options.commit)
     if options.json != "-":
@@ -164,13 +178,10 @@ def main():
             "machine": about, "flows": options.flows,
             "frames": [case.json() for case in [*packets.frames, *packets.news]],
             "sockets": [case.json() for case in packets.sockets],
-            "http": [{"name": one.name, "requests_per_s": Spread(one.requests).json(),
-                      "p50_ms": Spread(one.p50).json(), "p99_ms": Spread(one.p99).json(),
-                      "balancer_us_per_request": Spread(one.balancer_us).json(),
-                      "all_us_per_request": Spread(one.all_us).json(), "errors": one.errors}
-                     for one in balancers],
+            "http": [{"name": one.name, "a_connection_a_request": one.single.json(),
+                      "connections_kept": one.kept.json()} for one in balancers],
             "http_xlvs_by_frames_us_per_request": Spread(computed_us).json(),
-            "http_beside_nftables": ratios(xlvs.balancer_us, nft.balancer_us).json(),
+            "http_beside_nftables": ratios(xlvs.single.balancer_us, nft.single.balancer_us).json(),
             "targets": [target.json() for target in targets],
         }
         text = json.dumps(result, indent=1)

@@ -21,6 +21,7 @@ import tempfile
 import time
 
 from live_lab import ROOT, napi_threads, run
+from live_report import Spread
 
 SERVERS = 4
 VIP = "192.168.1.100"
@@ -57,14 +58,28 @@ def is_softirq_thread(number):
         return file.read().startswith("ksoftirqd/")
 
 
+class Requests:
+    """What a balancer did with requests of one kind, by round. `header`: what wrk
+    sends with each."""
+
+    def __init__(self, *header):
+        self.header = header
+        self.per_s, self.p50, self.p99 = [], [], []
+        self.balancer_us, self.all_us, self.errors = [], [], 0
+
+    def json(self):
+        return {"requests_per_s": Spread(self.per_s).json(), "p50_ms": Spread(self.p50).json(),
+                "p99_ms": Spread(self.p99).json(), "balancer_us_per_request": Spread(self.balancer_us).json(),
+                "all_us_per_request": Spread(self.all_us).json(), "errors": self.errors}
+
+
 class Direct:
     """No balancer: the director routes to one server."""
 
     name, lab, url = "routing, to one server", "bench-none", f"http://{server(0)}/"
 
     def __init__(self):
-        self.requests, self.p50, self.p99 = [], [], []
-        self.balancer_us, self.all_us, self.errors = [], [], 0
+        self.single, self.kept = Requests("-H", "Connection: close"), Requests()
         self.remove()
         try:
             run(str(ROOT / "tools/lab"), "up", "--name", self.lab, "--servers", str(SERVERS))
@@ -76,7 +91,7 @@ class Direct:
             self.inside("client", "sh", "-c", "echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range")
             self.balance()
             self.everybody = self.find_everybody()
-            self.measure(1.0, count=False)
+            self.measure(1.0, Requests("-H", "Connection: close"))
         except BaseException:
             self.down()
             raise
@@ -106,26 +121,25 @@ class Direct:
         wrk = resource.getrusage(resource.RUSAGE_CHILDREN)
         return sum(map(tasks_ns, self.everybody)) + 1e9 * (wrk.ru_utime + wrk.ru_stime)
 
-    def measure(self, seconds, count=True):
+    def measure(self, seconds, asked):
+        """Adds what was seen to `asked`."""
         spent, everybody = self.spent_ns(), self.all_ns()
         said = self.inside("client", "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:.0f}",
-                           "--timeout", "5", "--latency", "-H", "Connection: close", self.url)
+                           "--timeout", "5", "--latency", *asked.header, self.url)
         spent, everybody = self.spent_ns() - spent, self.all_ns() - everybody
         requests = int(re.search(r"(\d+) requests in", said)[1])
         if not requests:
             raise SystemExit(f"{self.name}: no request was answered: {said}")
-        if not count:
-            return
-        self.requests.append(float(re.search(r"Requests/sec: +([\d.]+)", said)[1]))
-        self.p50.append(milliseconds(said, 50))
-        self.p99.append(milliseconds(said, 99))
-        self.balancer_us.append(spent / 1e3 / requests)
-        self.all_us.append(everybody / 1e3 / requests)
+        asked.per_s.append(float(re.search(r"Requests/sec: +([\d.]+)", said)[1]))
+        asked.p50.append(milliseconds(said, 50))
+        asked.p99.append(milliseconds(said, 99))
+        asked.balancer_us.append(spent / 1e3 / requests)
+        asked.all_us.append(everybody / 1e3 / requests)
         for line in said.splitlines():
             if "Socket errors" in line:
-                self.errors += sum(int(number) for number in re.findall(r"\d+", line))
+                asked.errors += sum(int(number) for number in re.findall(r"\d+", line))
             elif "Non-2xx" in line:
-                self.errors += int(line.split()[-1])
+                asked.errors += int(line.split()[-1])
 
     def remove(self):
         subprocess.run([ROOT / "tools/lab", "down", "--name", self.lab], capture_output=True, check=False)
@@ -161,7 +175,7 @@ class Nftables(Direct):
     name, lab, url = "nftables DNAT, numgen", "bench-tcp-n", f"http://{VIP}/"
 
     def balance(self):
-        self.inside("dir", "nft", "-f", "-", input=nft_rules(VIP, [("tcp", 80)], map(server, range(SERVERS))))
+        self.inside("dir", "nft", "-f", "-", input=nft_rules(VIP, [("tcp", 80)], [server(i) for i in range(SERVERS)]))
 
 
 class Haproxy(Direct):
@@ -202,7 +216,6 @@ def milliseconds(said, percent):
 
 def nft_rules(vip, ports, servers):
     """DNAT of these ports, to servers in turn."""
-    servers = list(servers)
     to = ", ".join(f"{i} : {address}" for i, address in enumerate(servers))
     rules = "\n".join(f"    ip daddr {vip} {proto} dport {port} dnat to numgen inc mod {len(servers)} "
                       f"map {{ {to} }}" for proto, port in ports)

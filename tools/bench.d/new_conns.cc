@@ -207,19 +207,22 @@ absl::Status NewConns::RunFull() {
   room_ = 0;
   std::vector<Case> cases;
   XLVS_RETURN_IF_ERROR(Begin(cases));
-  std::vector<Target*> targets;
-  for (const Scheduler scheduler :
-       {Scheduler::kRr, Scheduler::kWrr, Scheduler::kMh, Scheduler::kWlc})
-    targets.push_back(Find(scheduler, kReals));
+  const std::vector<std::pair<std::string, Target*>> targets = {
+      {"rr", Find(Scheduler::kRr, kReals)},
+      {"wrr", Find(Scheduler::kWrr, kReals)},
+      {"mh", Find(Scheduler::kMh, kReals)},
+      {"wlc", Find(Scheduler::kWlc, kReals)},
+      {"wlc of many", Find(Scheduler::kWlc, kMany)}};
   // Two lives long: by then new ones take the places of expired ones.
   for (uint32_t second = 0; second < 2 * kSynRecvSeconds; ++second) {
     world_.AdvanceClock();
-    XLVS_RETURN_IF_ERROR(world_.Begin(*targets[second % targets.size()],
+    XLVS_RETURN_IF_ERROR(world_.Begin(*targets[second % targets.size()].second,
                                       next_flow_, per_second));
     next_flow_ += per_second;
   }
-  for (Target* target : targets) {
-    cases.push_back(Make(std::string(Name(target->scheduler)),
+  for (const auto& [name, each] : targets) {
+    Target* const target = each;
+    cases.push_back(Make(name,
                          world_.bench().program("bench_xlvs_request_4tcp"), 0,
                          per_second));
     cases.back().before = [this, target, per_second] {
@@ -234,10 +237,10 @@ absl::Status NewConns::RunFull() {
   if (live < 0.98 * conns || live > 1.02 * conns)
     return absl::InternalError(absl::StrCat("the table that stays full has ",
                                             live, " connections, not ", conns));
-  for (const Target* target : targets)
+  for (const auto& [name, target] : targets)
     AddRow(absl::StrCat("full-", Name(target->scheduler)),
            absl::StrCat(Name(target->scheduler), ", table full"), target->reals,
-           std::string(Name(target->scheduler)), SamplesOf(cases));
+           name, SamplesOf(cases));
   return absl::OkStatus();
 }
 
