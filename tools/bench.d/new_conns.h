@@ -26,7 +26,8 @@ class NewConns {
 
   // Every scheduler with so many real servers.
   absl::Status Run(const std::vector<uint32_t>& reals);
-  // After Run with kReals and 1,000 among them: a table that is full and stays so, ...
+  // After Run with kReals and 1,000 among them: a table that is full and stays
+  // so, ...
   absl::Status RunFull();
   // ... and one with as many embryonic connections as may be.
   absl::Status RunFlood();
