@@ -268,9 +268,9 @@ class Draw:
             values[2] = rng.choice([0, 0, 1, 2, 3, 5, values[2]])
             if rng.random() < 0.15:
                 method = self.method(service, key[1])
-                # Then IPVS may ask for the virtual address's neighbour
-                # (docs/differences.md).
-                if not (values[1].startswith("-i") and method.startswith("-g")):
+                # To or from Route, IPVS may ask for the virtual address's
+                # neighbour (docs/differences.md).
+                if values[1].startswith("-g") == method.startswith("-g"):
                     values[1] = method
             return [self.dest_line("-e", service, key, values)]
         if known and kind < 0.5:
