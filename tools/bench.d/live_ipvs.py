@@ -10,15 +10,16 @@ from live_lab import Case, LiveLab, XlvsLab, run, service_lines
 from live_report import Progress, Target, machine, machine_line, ratios, table
 
 NAMES = {"masq": "Masq (NAT)", "route": "Route (DR)", "tunnel": "Tunnel (IPIP)"}
-# Tables of both as large as this load needs: each page that is visited anew costs
-# an emulator 200 ns. Half of the connections may be embryonic at a time.
-CONN_TAB_BITS = 18
 
 
 class IpvsLab(LiveLab):
+    def __init__(self, name, program, conn_tab_bits):
+        self.conn_tab_bits = conn_tab_bits
+        super().__init__(name, program)
+
     def up(self, mtu):
         super().up(mtu)
-        run("modprobe", "ip_vs", f"conn_tab_bits={CONN_TAB_BITS}")
+        run("modprobe", "ip_vs", f"conn_tab_bits={self.conn_tab_bits}")
         self.in_director("ipvsadm", "-R", input=service_lines())
 
 
@@ -38,8 +39,11 @@ def main():
     drop = LiveLab("bench-drop", program, "drop")
     tx = LiveLab("bench-tx", program, "tx")
     routing = LiveLab("bench-route", program)
-    ipvs = IpvsLab("bench-ipvs", program)
-    xlvs = XlvsLab("bench-xlvs", program, f"{options.build}/loader/xlvs", 1 << CONN_TAB_BITS)
+    # Tables of both as large as the load needs, as each page that is visited anew
+    # costs an emulator 200 ns: new ones by three methods, half may be embryonic.
+    conn_tab_bits = min((6 * options.rounds * options.news).bit_length(), 20)
+    ipvs = IpvsLab("bench-ipvs", program, conn_tab_bits)
+    xlvs = XlvsLab("bench-xlvs", program, f"{options.build}/loader/xlvs", 1 << conn_tab_bits)
 
     cases = [Case("XDP_DROP (control)", drop, "control"), Case("XDP_TX (control)", tx, "control"),
              Case("kernel routing (control)", routing, "routing")]
