@@ -26,6 +26,7 @@ from live_report import Spread
 SERVERS = 4
 VIP = "192.168.1.100"
 CONNECTIONS = 32
+CLOSE = ("-H", "Connection: close")  # a connection a request
 
 
 def server(number):
@@ -59,11 +60,10 @@ def is_softirq_thread(number):
 
 
 class Requests:
-    """What a balancer did with requests of one kind, by round. `header`: what wrk
-    sends with each."""
+    """What a balancer did with requests of one kind, by round. `options`: wrk's."""
 
-    def __init__(self, *header):
-        self.header = header
+    def __init__(self, options=()):
+        self.options = options
         self.per_s, self.p50, self.p99 = [], [], []
         self.balancer_us, self.all_us, self.errors = [], [], 0
 
@@ -79,7 +79,7 @@ class Direct:
     name, lab, url = "routing, to one server", "bench-none", f"http://{server(0)}/"
 
     def __init__(self):
-        self.single, self.kept = Requests("-H", "Connection: close"), Requests()
+        self.single, self.kept = Requests(CLOSE), Requests()
         self.remove()
         try:
             run(str(ROOT / "tools/lab"), "up", "--name", self.lab, "--servers", str(SERVERS))
@@ -91,7 +91,7 @@ class Direct:
             self.inside("client", "sh", "-c", "echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range")
             self.balance()
             self.everybody = self.find_everybody()
-            self.measure(1.0, Requests("-H", "Connection: close"))
+            self.measure(1.0, Requests(CLOSE))
         except BaseException:
             self.down()
             raise
@@ -125,7 +125,7 @@ class Direct:
         """Adds what was seen to `asked`."""
         spent, everybody = self.spent_ns(), self.all_ns()
         said = self.inside("client", "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds:.0f}",
-                           "--timeout", "5", "--latency", *asked.header, self.url)
+                           "--timeout", "5", "--latency", *asked.options, self.url)
         spent, everybody = self.spent_ns() - spent, self.all_ns() - everybody
         requests = int(re.search(r"(\d+) requests in", said)[1])
         if not requests:

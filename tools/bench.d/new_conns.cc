@@ -207,22 +207,22 @@ absl::Status NewConns::RunFull() {
   room_ = 0;
   std::vector<Case> cases;
   XLVS_RETURN_IF_ERROR(Begin(cases));
-  const std::vector<std::pair<std::string, Target*>> targets = {
-      {"rr", Find(Scheduler::kRr, kReals)},
-      {"wrr", Find(Scheduler::kWrr, kReals)},
-      {"mh", Find(Scheduler::kMh, kReals)},
-      {"wlc", Find(Scheduler::kWlc, kReals)},
-      {"wlc of many", Find(Scheduler::kWlc, kMany)}};
+  const std::vector<Target*> targets = {
+      Find(Scheduler::kRr, kReals), Find(Scheduler::kWrr, kReals),
+      Find(Scheduler::kMh, kReals), Find(Scheduler::kWlc, kReals),
+      Find(Scheduler::kWlc, kMany)};
+  const auto name_of = [](const Target& target) {
+    return absl::StrCat(Name(target.scheduler), " ", target.reals);
+  };
   // Two lives long: by then new ones take the places of expired ones.
   for (uint32_t second = 0; second < 2 * kSynRecvSeconds; ++second) {
     world_.AdvanceClock();
-    XLVS_RETURN_IF_ERROR(world_.Begin(*targets[second % targets.size()].second,
+    XLVS_RETURN_IF_ERROR(world_.Begin(*targets[second % targets.size()],
                                       next_flow_, per_second));
     next_flow_ += per_second;
   }
-  for (const auto& [name, each] : targets) {
-    Target* const target = each;
-    cases.push_back(Make(name,
+  for (Target* target : targets) {
+    cases.push_back(Make(name_of(*target),
                          world_.bench().program("bench_xlvs_request_4tcp"), 0,
                          per_second));
     cases.back().before = [this, target, per_second] {
@@ -237,10 +237,10 @@ absl::Status NewConns::RunFull() {
   if (live < 0.98 * conns || live > 1.02 * conns)
     return absl::InternalError(absl::StrCat("the table that stays full has ",
                                             live, " connections, not ", conns));
-  for (const auto& [name, target] : targets)
+  for (const Target* target : targets)
     AddRow(absl::StrCat("full-", Name(target->scheduler)),
            absl::StrCat(Name(target->scheduler), ", table full"), target->reals,
-           name, SamplesOf(cases));
+           name_of(*target), SamplesOf(cases));
   return absl::OkStatus();
 }
 
