@@ -15,6 +15,7 @@ from live_report import Progress, Spread, Target, machine, machine_line, ratios,
 
 CONNS = 1_000_000  # half of them may be embryonic at a time
 NAMES = {"masq": "Masq", "route": "Route", "tunnel": "Tunnel"}
+FRAMES, SOCKETS = "as frames", "from sockets"
 
 
 class NftLab(LiveLab):
@@ -79,37 +80,25 @@ class Packets:
         progress.end()
 
 
-def measure_tcp(options, stack):
+def measure_tcp(options, stack, nics, what):
     balancers = []
     for kind, *words in ((live_tcp.Direct,), (live_tcp.Xlvs, f"{options.build}/loader/xlvs"),
                          (live_tcp.Nftables,), (live_tcp.Haproxy,)):
-        balancers.append(kind(*words))
+        balancers.append(kind(nics, *words))
         stack.callback(balancers[-1].down)
-    progress = Progress("HTTP, round", 2 * options.http_rounds)
+    progress = Progress(f"HTTP {what}, round", 2 * options.http_rounds)
     for _ in range(options.http_rounds):
         for balancer in balancers:
             balancer.measure(options.seconds, balancer.single)
         progress.step("a connection a request")
-    # Now, as connections have one request each.
-    packets_per_request = balancers[1].packets_per_connection()
-    for _ in range(options.http_rounds):
         for balancer in balancers:
             balancer.measure(options.seconds, balancer.kept)
         progress.step("connections kept")
     progress.end()
-    return balancers, packets_per_request
+    return balancers
 
 
-def as_frames_us(packets, packets_per_request):
-    """What xlvs would spend on a request, and connection, if its packets came as
-    frames: the first as a new connection's, the others as established ones. By
-    round."""
-    mine, new = (next(case for case in cases if case.lab.name == "bench-xlvs")
-                 for cases in (packets.frames, packets.news))
-    return [(first + (packets_per_request - 1) * other) / 1e3 for first, other in zip(new.ns, mine.ns)]
-
-
-def http_lines(title, asked):
+def http_table(title, asked):
     """`asked`: name and Requests of each."""
     lines = [f"{title:<30s} {'requests':>9s} {'latency, ms':>15s} {'CPU us/request':>17s}",
              f"{'':<30s} {'/s':>9s} {'p50':>7s} {'p99':>7s} {'balancer':>9s} {'all':>7s} {'errors':>6s}"]
@@ -120,10 +109,16 @@ def http_lines(title, asked):
     return lines
 
 
-def http_table(balancers, computed_us):
-    return [*http_lines("HTTP, a connection a request", [(one.name, one.single) for one in balancers]),
-            f"{'xlvs, by frames (computed)':<30s} {'':>9s} {'':>7s} {'':>7s} {Spread(computed_us).median:9.1f}", "",
-            *http_lines("HTTP, connections kept", [(one.name, one.kept) for one in balancers])]
+def http_tables(what, balancers):
+    return [f"HTTP {what}", *http_table("a connection a request", [(one.name, one.single) for one in balancers]),
+            *http_table("connections kept", [(one.name, one.kept) for one in balancers])]
+
+
+def http_json(balancers):
+    _, xlvs, nft, _ = balancers
+    return {"balancers": [{"name": one.name, "a_connection_a_request": one.single.json(),
+                           "connections_kept": one.kept.json()} for one in balancers],
+            "beside_nftables": ratios(xlvs.single.balancer_us, nft.single.balancer_us).json()}
 
 
 def end(number, _):
@@ -150,38 +145,34 @@ def main():
     with contextlib.ExitStack() as stack:
         packets = Packets(options, stack)
         packets.measure()
-    with contextlib.ExitStack() as stack:
-        balancers, packets_per_request = measure_tcp(options, stack)
-    computed_us = as_frames_us(packets, packets_per_request)
-    _, xlvs, nft, proxy = balancers
+    http = {}
+    for nics, what in ((True, FRAMES), (False, SOCKETS)):
+        with contextlib.ExitStack() as stack:
+            http[what] = measure_tcp(options, stack, nics, what)
 
     mine = next(case for case in packets.frames if case.lab.name == "bench-xlvs")
     targets = [
         Target("packets/s of a CPU, Masq beside nftables DNAT", 4, ratios(mine.ns, packets.frames[-1].ns)),
         Target("new connections/s of a CPU, beside nftables DNAT", 4,
                ratios(packets.news[0].ns, packets.news[1].ns)),
-        Target("requests a balancer's CPU second, beside HAProxy", 10,
-               ratios(xlvs.single.balancer_us, proxy.single.balancer_us)),
-        Target("the same, xlvs by frames (computed)", 10,
-               Spread(Spread(proxy.single.balancer_us).median / us for us in computed_us)),
-        Target("the same, connections kept", 10, ratios(xlvs.kept.balancer_us, proxy.kept.balancer_us)),
     ]
+    for what, (_, xlvs, _, proxy) in http.items():
+        for how, ours, theirs in (("", xlvs.single, proxy.single), (", kept", xlvs.kept, proxy.kept)):
+            targets.append(Target(f"requests/CPU second, HAProxy, {what}{how}", 10,
+                                  ratios(ours.balancer_us, theirs.balancer_us)))
     about = machine(options.commit)
     if options.json != "-":
         print("\n".join([*table("XDP frames, as from a NIC", packets.frames), *table("", packets.news)[1:], "",
                          *table("from sockets: an skb first, then XDP", packets.sockets), "",
-                         *http_table(balancers, computed_us), "", "targets", *(target.line() for target in targets), "",
-                         machine_line(about),
+                         *(line for pair in http.items() for line in [*http_tables(*pair), ""]),
+                         "targets", *(target.line() for target in targets), "", machine_line(about),
                          f"{options.flows} flows; medians of {options.rounds} rounds, HTTP of {options.http_rounds}"]))
     if options.json:
         result = {
             "machine": about, "flows": options.flows,
             "frames": [case.json() for case in [*packets.frames, *packets.news]],
             "sockets": [case.json() for case in packets.sockets],
-            "http": [{"name": one.name, "a_connection_a_request": one.single.json(),
-                      "connections_kept": one.kept.json()} for one in balancers],
-            "http_xlvs_by_frames_us_per_request": Spread(computed_us).json(),
-            "http_beside_nftables": ratios(xlvs.single.balancer_us, nft.single.balancer_us).json(),
+            "http_frames": http_json(http[FRAMES]), "http_sockets": http_json(http[SOCKETS]),
             "targets": [target.json() for target in targets],
         }
         text = json.dumps(result, indent=1)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP, a connection a request, from wrk to nginx through one balancer, in a lab
-of tools/lab.
+"""HTTP from wrk to nginx through one balancer, in a lab of tools/lab.
 
 A balancer's CPU time is that of the threads by which the director's devices
 receive (threaded NAPI: XDP, or the kernel's stack from there to the next device)
@@ -10,9 +9,16 @@ have such threads, too, so that clients' and servers' receiving is in theirs.
 Everybody's is that of all of a lab's processes, these threads and the kernel's
 for softirqs: what /proc/stat would count for the whole machine, without what
 else goes on there.
+
+With `nics` each of the director's cables is cut, and XDP redirects what comes to
+either side of the cut to the other one. Then what the director receives are XDP
+frames, as from a NIC's driver: that they were skbs before is the cut's expense.
+
+    client --- cut --- eth0 director eth1 --- cut --- switch with 4 nginx
 """
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -25,8 +31,13 @@ from live_report import Spread
 
 SERVERS = 4
 VIP = "192.168.1.100"
-CONNECTIONS = 32
+CONNECTIONS = 80  # so many have no more packets on their way than rings hold
 CLOSE = ("-H", "Connection: close")  # a connection a request
+CLIENT, ROUTER = "10.0.0.2/24", "10.0.0.1"
+# bpf_redirect() is helper 23.
+REDIRECT = """__attribute__((section("xdp.frags"), used)) int all(void *context) {
+  return ((long (*)(int, long))23)(%d, 0);
+}"""
 
 
 def server(number):
@@ -78,16 +89,17 @@ class Direct:
 
     name, lab, url = "routing, to one server", "bench-none", f"http://{server(0)}/"
 
-    def __init__(self):
-        self.single, self.kept = Requests(CLOSE), Requests()
+    def __init__(self, nics):
+        self.single, self.kept, self.other_threads = Requests(CLOSE), Requests(), set()
         self.remove()
         try:
             run(str(ROOT / "tools/lab"), "up", "--name", self.lab, "--servers", str(SERVERS))
-            # Who cannot leave segments whole has its skbs received by NAPI.
-            run("ip", "netns", "exec", f"{self.lab}-net", "ethtool", "-K", "dir", "tx", "off", "tso", "off",
-                "gso", "off")
+            if nics:
+                self.cut()
+            for who, device in (("client", "eth0"), ("net", "dir"), ("dir", "eth0"), ("dir", "eth1")):
+                self.tune(who, device)
             self.threads = self.thread_of("dir", "eth0") | self.thread_of("dir", "eth1")
-            self.other_threads = self.thread_of("client", "eth0") | self.thread_of("net", "dir")
+            self.other_threads |= self.thread_of("client", "eth0") | self.thread_of("net", "dir")
             self.inside("client", "sh", "-c", "echo 1024 65535 >/proc/sys/net/ipv4/ip_local_port_range")
             self.balance()
             self.everybody = self.find_everybody()
@@ -101,6 +113,41 @@ class Direct:
                   if name.startswith(f"{self.lab}-")}
         mine = processes(lambda number: os.stat(f"/proc/{number}/ns/net").st_ino in spaces)
         return [*mine, *processes(is_softirq_thread), *self.threads, *self.other_threads]
+
+    def tune(self, who, device):
+        """Who cannot leave segments whole has its skbs received by NAPI; who has
+        GRO is sent XDP frames; who computes checksums may have XDP after it."""
+        run("ip", "netns", "exec", f"{self.lab}-{who}", "ethtool", "-K", device, "tx", "off", "tso", "off",
+            "gso", "off", "gro", "on")
+
+    def cut(self):
+        """The director keeps its ends of both cables."""
+        nics = f"{self.lab}-nics"
+        run("ip", "netns", "add", nics)
+        for who, device, its_end in (("client", "eth0", "eth0"), ("net", "dir", "eth1")):
+            netns, near, far = f"{self.lab}-{who}", f"{its_end}-near", f"{its_end}-far"
+            run(*f"ip -n {netns} link set {device} down".split())
+            run(*f"ip -n {netns} link set {device} netns {nics} name {near}".split())
+            run(*f"ip -n {nics} link add {far} type veth peer name {device} netns {netns}".split())
+            for end in (near, far):
+                self.tune("nics", end)
+            for end, other in ((near, far), (far, near)):
+                self.redirect(end, other)
+                self.other_threads |= self.thread_of("nics", end)
+        run("ip", "-n", f"{self.lab}-net", "link", "set", "dir", "master", "br0", "up")
+        run("ip", "-n", f"{self.lab}-client", "-batch", "-",
+            input=f"addr add {CLIENT} dev eth0\nlink set eth0 up\nroute add default via {ROUTER}\n")
+
+    def redirect(self, device, other):
+        """By XDP: what `device` receives leaves by the other one."""
+        netns = f"{self.lab}-nics"
+        (link,) = json.loads(run("ip", "-n", netns, "-json", "link", "show", other))
+        with tempfile.TemporaryDirectory() as directory:
+            program = f"{directory}/redirect.o"
+            run("clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program,
+                input=REDIRECT % link["ifindex"])
+            run(*f"ip -force -n {netns} link set {device} xdp obj {program} sec xdp.frags".split())
+        run(*f"ip -n {netns} link set {device} up".split())
 
     def balance(self):
         pass
@@ -142,6 +189,7 @@ class Direct:
                 asked.errors += int(line.split()[-1])
 
     def remove(self):
+        subprocess.run(["ip", "netns", "del", f"{self.lab}-nics"], capture_output=True, check=False)
         subprocess.run([ROOT / "tools/lab", "down", "--name", self.lab], capture_output=True, check=False)
 
     def down(self):
@@ -151,20 +199,14 @@ class Direct:
 class Xlvs(Direct):
     name, lab, url = "xlvs Masq, rr", "bench-tcp-x", f"http://{VIP}/"
 
-    def __init__(self, xlvs):
+    def __init__(self, nics, xlvs):
         self.xlvs = [xlvs, "--instance", self.lab]
-        super().__init__()
+        super().__init__(nics)
 
     def balance(self):
         self.inside("dir", *self.xlvs, "attach", "--conns", "1M", "eth0", "eth1")
         lines = [f"-A -t {VIP}:80 -s rr"] + [f"-a -t {VIP}:80 -r {server(i)}:80 -m" for i in range(SERVERS)]
         self.inside("dir", *self.xlvs, "-R", input="\n".join(lines) + "\n")
-
-    def packets_per_connection(self):
-        """Of both directions."""
-        said = self.inside("dir", *self.xlvs, "-L", "-n", "--stats", "--exact")
-        conns, into, out = re.search(r"^TCP +\S+ +(\d+) +(\d+) +(\d+)", said, re.MULTILINE).groups()
-        return (int(into) + int(out)) / int(conns)
 
     def remove(self):
         subprocess.run([*self.xlvs, "detach", "--purge"], capture_output=True, check=False)
