@@ -11,6 +11,7 @@
 #include "bpf/lib/addr.h"
 #include "bpf/lib/cursor.h"
 #include "bpf/lib/found.h"
+#include "bpf/lib/l2.h"
 #include "bpf/lib/way.h"
 #include "bpf/tables.h"
 
@@ -207,8 +208,7 @@ static __always_inline __u32 xlvs_macs_last(const struct xlvs_nexthop* way) {
 
 /* The index of this way in xlvs_nexthops, entered if it is new; 0 if there is
  * no room near its place. */
-__noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
-  if (!way) return 0;
+static __always_inline int xlvs_nexthop_enter(const struct xlvs_nexthop* way) {
   const __u64 mixed =
       (xlvs_macs_first(way) ^ way->ifindex) * 0x9e3779b97f4a7c15ULL ^
       (xlvs_macs_last(way) | (__u64)way->vlan << 32);
@@ -240,20 +240,22 @@ __noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
   return 0;
 }
 
+__noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
+  return way ? xlvs_nexthop_enter(way) : 0;
+}
+
 /* The way back to where a request came from, learnt from its frame: what there
  * is until the FIB is asked, and where the FIB knows no neighbour (the kernel
- * does not learn neighbours from frames that it never sees). */
-static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx,
-                                              __u32 l3_off) {
-  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
+ * does not learn neighbours from frames that it never sees). `way` is room for
+ * it. */
+static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx, __u32 l3_off,
+                                              struct xlvs_nexthop* way) {
   struct xlvs_cursor cursor = xlvs_cursor(ctx);
   const struct ethhdr* eth = xlvs_take(&cursor, sizeof(*eth));
-  if (!eth || !scratch) return 0;
-  struct xlvs_nexthop* way = &scratch->came_by;
+  if (!eth) return 0;
   __builtin_memset(way, 0, sizeof(*way));
   way->ifindex = ctx->ingress_ifindex;
-  __builtin_memcpy(way->dmac, eth->h_source, ETH_ALEN);
-  __builtin_memcpy(way->smac, eth->h_dest, ETH_ALEN);
+  xlvs_learn_macs(eth, way);
   if (l3_off != sizeof(*eth)) {
     struct xlvs_vlan_tag tags[XLVS_VLAN_TAGS] = {};
     __be16 tpid = eth->h_proto;
@@ -270,7 +272,7 @@ static __always_inline int xlvs_nexthop_learn(struct xdp_md* ctx,
     way->vlan = xlvs_vlan_index(xlvs_tag_word(tags[0]), xlvs_tag_word(tags[1]));
     if (!way->vlan) return 0;
   }
-  return xlvs_nexthop_index(way);
+  return xlvs_nexthop_enter(way);
 }
 
 /* Asks the FIB for the way to a client and has the connection remember it.

@@ -102,34 +102,33 @@ static __always_inline bool xlvs_state_is_embryonic(__u8 state) {
 
 /* Embryonic ones are bounded, so they are also counted together: of the
  * service, and of all. */
-__noinline int xlvs_count_embryonic(__u32 dest, __s32 change) {
-  struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
+static __always_inline void xlvs_count_embryonic(struct xlvs_counters* counters,
+                                                 __u32 dest, __s32 change) {
   const struct xlvs_dest* record = bpf_map_lookup_elem(&xlvs_dests, &dest);
   struct xlvs_flood* flood = XLVS_ONLY(xlvs_flood);
-  if (!counters || !record || !flood) return 0;
+  if (!record || !flood) return;
   counters->embryonic += change;
   __sync_fetch_and_add(&flood->embryonic, change);
   const __u32 service = record->service;
   struct xlvs_pool* pool = bpf_map_lookup_elem(&xlvs_pools, &service);
   if (pool) __sync_fetch_and_add(&pool->embryonic, change);
-  return 0;
 }
 
 /* A connection or template was made. */
-__noinline int xlvs_count_conn_made(__u32 dest, __u64 life_word) {
-  const union xlvs_life life = {.word = life_word};
+static __always_inline void xlvs_count_conn_made(__u32 dest,
+                                                 union xlvs_life life) {
   struct xlvs_counters* counters = bpf_map_lookup_elem(&xlvs_counters, &dest);
-  if (!counters) return 0;
+  if (!counters) return;
   if (life.life.state >= XLVS_CONN_template_none) {
     counters->persistent++;
-    return 0;
+    return;
   }
   counters->conns++;
   const bool inactive = life.life.flags & XLVS_CONN_inactive;
   xlvs_count(counters, dest, !inactive, inactive);
-  if (xlvs_state_is_embryonic(life.life.state)) xlvs_count_embryonic(dest, 1);
+  if (xlvs_state_is_embryonic(life.life.state))
+    xlvs_count_embryonic(counters, dest, 1);
   if (xlvs_dest_is_limited(dest)) xlvs_dest_loaded(dest, 1);
-  return 0;
 }
 
 /* A connection or template ended. */
@@ -143,7 +142,8 @@ __noinline int xlvs_count_conn_gone(__u32 dest, __u64 life_word) {
   }
   const bool inactive = life.life.flags & XLVS_CONN_inactive;
   xlvs_count(counters, dest, -!inactive, -inactive);
-  if (xlvs_state_is_embryonic(life.life.state)) xlvs_count_embryonic(dest, -1);
+  if (xlvs_state_is_embryonic(life.life.state))
+    xlvs_count_embryonic(counters, dest, -1);
   if (xlvs_dest_is_limited(dest)) xlvs_dest_loaded(dest, -1);
   return 0;
 }

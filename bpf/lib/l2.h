@@ -47,6 +47,16 @@ static __always_inline void xlvs_put_macs(struct ethhdr* eth,
   *(__u64*)to = *(const __u64*)way->dmac;
   *(__u32*)(to + 8) = *(const __u32*)((const __u8*)way->dmac + 8);
 }
+
+/* The way back: the frame's addresses, exchanged. */
+static __always_inline void xlvs_learn_macs(const struct ethhdr* eth,
+                                            struct xlvs_nexthop* way) {
+  const void* from = eth;
+  const __u64 first = *(const __u64*)from;
+  const __u32 last = *(const __u32*)(from + 8);
+  *(__u64*)way->dmac = first >> 48 | (__u64)last << 16 | first << 48;
+  *(__u32*)(way->dmac + 8) = first >> 16;
+}
 _Static_assert(__builtin_offsetof(struct xlvs_nexthop, smac) ==
                        __builtin_offsetof(struct xlvs_nexthop, dmac) +
                            ETH_ALEN &&

@@ -32,6 +32,13 @@ struct xlvs_place {
   __u32 home; /* group in the bucket */
 };
 
+/* What a lookup that misses tells the insertion of what it missed. */
+struct xlvs_miss {
+  __u32 inserts; /* of the head then */
+  /* There may be other records of this client's address and port. */
+  __u32 has_kin;
+};
+
 #define XLVS_SUM_CHUNK 64
 
 /* Whose slots a new record may take. */
@@ -47,12 +54,11 @@ struct xlvs_insert {
   struct xlvs_addr caddr;
   union xlvs_ports ports;
   union xlvs_life life;
-  __u32 inserts; /* of the head, when the lookup missed */
+  struct xlvs_miss miss;
   __u32 now_ticks;
   enum xlvs_room_for room;
   __u32 service; /* id */
   __u32 ret_slot;
-  __u32 pad0;
   /* Of the record whose slot was taken; 0: it was free. */
   union xlvs_life ret_dead_life;
   struct xlvs_addr ret_dead_caddr;
@@ -83,7 +89,7 @@ enum xlvs_reuse {
 
 /* What making a connection takes and gives. */
 struct xlvs_first {
-  struct xlvs_insert insert; /* .place and .inserts as the lookup left them */
+  struct xlvs_insert insert; /* .place and .miss as the lookup left them */
   /* Of a connection that it takes the place of: */
   union xlvs_life reused_life;
   __u32 reused_slot;
@@ -91,6 +97,7 @@ struct xlvs_first {
   __u32 is_from_error; /* asked for by an ICMP error */
   __u32 reused_dest;   /* as its record has it */
   struct xlvs_addr reused_caddr;
+  struct xlvs_nexthop came_by;
 };
 
 /* How a packet is delivered: what xlvs_deliver_any takes of a found connection,
@@ -101,6 +108,7 @@ struct xlvs_delivery {
   __u32 ret_mtu;
   __u16 vport;
   __u16 pad0[3];
+  struct xlvs_way way; /* that is found meanwhile */
 };
 
 /* What lblc or lblcr know of an address, and where it is kept. */
@@ -114,10 +122,8 @@ struct xlvs_lblc_view {
 
 struct xlvs_scratch {
   struct xlvs_service_key service_key;
-  struct xlvs_nexthop came_by;
   struct bpf_fib_lookup fib;
   struct xlvs_fib_query query;
-  struct xlvs_way way;
   struct xlvs_first first;
   struct xlvs_template tmpl;
   struct xlvs_insert tmpl_insert;

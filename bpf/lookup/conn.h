@@ -129,16 +129,17 @@ static __always_inline __u32 xlvs_group_count(const struct xlvs_bucket* bucket,
   return count;
 }
 
-/* After a miss in the home group. `ret_inserts` is what xlvs_conn_insert wants
- * to know. */
+/* After a miss in the home group. `ret_miss` is what xlvs_conn_insert wants to
+ * know. */
 static __always_inline bool xlvs_conn_find_further(
     const struct xlvs_packet* pkt, enum xlvs_direction direction,
-    struct xlvs_place place, struct xlvs_bucket* bucket, __u32* ret_inserts,
-    struct xlvs_found* ret) {
+    struct xlvs_place place, struct xlvs_bucket* bucket,
+    struct xlvs_miss* ret_miss, struct xlvs_found* ret) {
   const struct xlvs_head* head =
       bpf_map_lookup_elem(&xlvs_heads, &place.bucket);
   if (!head) return false;
-  *ret_inserts = XLVS_READ_ONCE(head->inserts);
+  ret_miss->inserts = XLVS_READ_ONCE(head->inserts);
+  ret_miss->has_kin = false;
   const __u32 home = place.home % XLVS_GROUPS_PER_BUCKET;
   const bool spilled = head->spilled[home];
   /* Also the home group again: a connection that another CPU made after the
@@ -148,6 +149,7 @@ static __always_inline bool xlvs_conn_find_further(
       !xlvs_group_count(bucket, home, to_dest ? &pkt->saddr : &pkt->daddr,
                         to_dest ? pkt->sport : pkt->dport))
     return false;
+  ret_miss->has_kin = true;
   const __u32 slots = spilled ? XLVS_CONNS_PER_BUCKET : XLVS_CONNS_PER_GROUP;
   int slot;
   if (to_dest) {
@@ -169,13 +171,13 @@ static __always_inline bool xlvs_conn_find_further(
                            ret);
 }
 
-/* Finds the packet's connection. On a miss, `ret_inserts` is as above. `shape`:
+/* Finds the packet's connection. On a miss, `ret_miss` is as above. `shape`:
  * as far as it is known beforehand (xlvs_hash_of). */
 static __always_inline bool xlvs_conn_find_shape(struct xlvs_packet* pkt,
                                                  struct xlvs_shape shape,
                                                  enum xlvs_direction direction,
                                                  struct xlvs_place* ret_place,
-                                                 __u32* ret_inserts,
+                                                 struct xlvs_miss* ret_miss,
                                                  struct xlvs_found* ret) {
   const bool to_dest = direction == XLVS_TO_DEST;
   pkt->flow_hash = xlvs_hash_of(
@@ -196,18 +198,17 @@ static __always_inline bool xlvs_conn_find_shape(struct xlvs_packet* pkt,
       return true;
     }
   }
-  return xlvs_conn_find_further(pkt, direction, place, bucket, ret_inserts,
-                                ret);
+  return xlvs_conn_find_further(pkt, direction, place, bucket, ret_miss, ret);
 }
 
 /* The same of any shape. */
 static __always_inline bool xlvs_conn_find(struct xlvs_packet* pkt,
                                            enum xlvs_direction direction,
                                            struct xlvs_place* ret_place,
-                                           __u32* ret_inserts,
+                                           struct xlvs_miss* ret_miss,
                                            struct xlvs_found* ret) {
   return xlvs_conn_find_shape(pkt, XLVS_SHAPE_ANY, direction, ret_place,
-                              ret_inserts, ret);
+                              ret_miss, ret);
 }
 
 /* Whether a record may give way to a new one for being embryonic, and since
@@ -287,7 +288,7 @@ enum xlvs_insert_result {
   XLVS_INSERT_full,
 };
 
-/* Makes a record. Returns enum xlvs_insert_result. */
+/* Makes a record, and counts it. Returns enum xlvs_insert_result. */
 __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   if (!insert) return XLVS_INSERT_full;
   const __u32 index = insert->place.bucket;
@@ -303,7 +304,7 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   struct xlvs_conn* conn = &bucket->conn[slot];
   __u32 dead_dest = 0;
 
-  const __u32 seen = insert->inserts;
+  const __u32 seen = insert->miss.inserts;
   if (!xlvs_head_take(head, seen)) {
     xlvs_head_await(index); /* for what the other one writes */
     return XLVS_INSERT_lost;
@@ -330,20 +331,9 @@ __noinline int xlvs_conn_insert(struct xlvs_insert* insert) {
   if (dead.word)
     xlvs_record_gone(dead_dest, dead, &insert->ret_dead_caddr,
                      /*forced=*/insert->room != XLVS_ROOM_FOR_any);
+  xlvs_count_conn_made(xlvs_dest_id(insert->ports), insert->life);
   insert->ret_slot = slot;
   return XLVS_INSERT_done;
-}
-
-/* Whether there may be an older connection of the new one's client address and
- * port: nearly never. */
-static __always_inline bool xlvs_may_shadow(const struct xlvs_insert* newer) {
-  const __u32 index = newer->place.bucket;
-  const __u32 home = newer->place.home % XLVS_GROUPS_PER_BUCKET;
-  const struct xlvs_bucket* bucket = bpf_map_lookup_elem(&xlvs_conns, &index);
-  const struct xlvs_head* head = bpf_map_lookup_elem(&xlvs_heads, &index);
-  return !bucket || !head || head->spilled[home] ||
-         xlvs_group_count(bucket, home, &newer->caddr,
-                          newer->ports.ports.cport) > 1;
 }
 
 /* Takes the replies from older connections of the same client address and port
@@ -405,8 +395,10 @@ __noinline int xlvs_conn_changed(struct xlvs_conn* conn, __u64 old_word,
   if ((old.life.flags ^ next.life.flags) & XLVS_CONN_inactive)
     xlvs_count_conn_flip(dest_id, next.life.flags);
   const bool embryonic = xlvs_state_is_embryonic(next.life.state);
-  if (xlvs_state_is_embryonic(old.life.state) != embryonic)
-    xlvs_count_embryonic(dest_id, embryonic ? 1 : -1);
+  struct xlvs_counters* counters =
+      bpf_map_lookup_elem(&xlvs_counters, &dest_id);
+  if (counters && xlvs_state_is_embryonic(old.life.state) != embryonic)
+    xlvs_count_embryonic(counters, dest_id, embryonic ? 1 : -1);
   if ((next.life.flags & XLVS_CONN_controlled) &&
       xlvs_state_assures(next.life.state))
     xlvs_template_assure(dest_id, &conn->caddr);

@@ -37,8 +37,8 @@ static __always_inline bool xlvs_begins_conn(
 /* What the kernel would have thrown away before IPVS: a new connection is not
  * made of it. Established ones are not asked, their packets' checksums are kept
  * wrong if they are. */
-static __always_inline int xlvs_check_first(struct xdp_md* ctx,
-                                            const struct xlvs_packet* pkt) {
+static __always_inline enum xlvs_step xlvs_check_first(
+    struct xdp_md* ctx, const struct xlvs_packet* pkt) {
   const __u8* saddr = pkt->saddr.byte;
   /* One of the host's own, or soon to be: fib_validate_source. */
   if (xlvs_local_roles(&pkt->saddr) & XLVS_LOCAL_virtual)
@@ -68,8 +68,7 @@ __noinline int xlvs_find_made(struct xlvs_packet* pkt,
                               struct xlvs_insert* insert) {
   struct xlvs_found found;
   if (!pkt || !insert ||
-      !xlvs_conn_find(pkt, XLVS_TO_DEST, &insert->place, &insert->inserts,
-                      &found))
+      !xlvs_conn_find(pkt, XLVS_TO_DEST, &insert->place, &insert->miss, &found))
     return 0;
   insert->ports.ports.dest = found.dest_id;
   insert->life = found.life;
@@ -122,8 +121,8 @@ static __always_inline void xlvs_uncount_reused(struct xlvs_first* first) {
 
 /* Puts the connection into the table. What was taken for it is given back if
  * there is no room, or if another CPU made it meanwhile. */
-static __always_inline int xlvs_insert_conn(struct xlvs_packet* pkt,
-                                            struct xlvs_insert* insert) {
+static __always_inline enum xlvs_step xlvs_insert_conn(
+    struct xlvs_packet* pkt, struct xlvs_insert* insert) {
   const union xlvs_life life = insert->life;
   const __u32 dest = insert->ports.ports.dest;
   enum xlvs_step step = XLVS_STEP_drop_table_busy;
@@ -143,11 +142,10 @@ static __always_inline int xlvs_insert_conn(struct xlvs_packet* pkt,
   }
   if (made) {
     const __u32 dest_id = dest & XLVS_CONN_DEST_MASK;
-    xlvs_count_conn_made(dest_id, life.word);
     if ((life.life.flags & XLVS_CONN_controlled) &&
         xlvs_state_assures(life.life.state)) /* sloppy_tcp, sloppy_sctp */
       xlvs_template_assure(dest_id, &insert->caddr);
-    if (xlvs_method_of(life) == XLVS_METHOD_masq && xlvs_may_shadow(insert))
+    if (xlvs_method_of(life) == XLVS_METHOD_masq && insert->miss.has_kin)
       xlvs_conn_shadow_older(pkt, insert);
     return XLVS_STEP_next;
   }
@@ -204,10 +202,11 @@ static __always_inline void xlvs_describe_conn(
  * connection whose client begins anew with it is counted until the new one is,
  * as in IPVS. On next, `first->insert` tells what was made, here or, just now,
  * by another CPU. */
-__noinline int xlvs_new_conn(struct xdp_md* ctx, struct xlvs_packet* pkt,
-                             struct xlvs_first* first) {
+static __always_inline enum xlvs_step xlvs_new_conn(struct xdp_md* ctx,
+                                                    struct xlvs_packet* pkt,
+                                                    struct xlvs_first* first) {
   const struct xlvs_control* control = XLVS_ONLY(xlvs_control);
-  if (!pkt || !first || !control) return XLVS_STEP_drop_internal;
+  if (!control) return XLVS_STEP_drop_internal;
   if (first->reuse != XLVS_REUSE_none) xlvs_erase_reused(first);
   if (first->reuse == XLVS_REUSE_nodest) xlvs_uncount_reused(first);
   if (pkt->fragment == XLVS_FRAGMENT_later) return XLVS_STEP_pass_fragment;
@@ -219,7 +218,7 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, struct xlvs_packet* pkt,
   const struct xlvs_pool* pool = bpf_map_lookup_elem(&xlvs_pools, &service_id);
   if (!pool) return XLVS_STEP_drop_internal;
   if (pkt->sport == XLVS_FTP_DATA_PORT) return XLVS_STEP_pass_source_port_20;
-  const int check = xlvs_check_first(ctx, pkt);
+  const enum xlvs_step check = xlvs_check_first(ctx, pkt);
   if (check != XLVS_STEP_next) return check;
   if (xlvs_drops_first()) return XLVS_STEP_drop_defence;
 
@@ -231,7 +230,8 @@ __noinline int xlvs_new_conn(struct xdp_md* ctx, struct xlvs_packet* pkt,
   /* FTP's data, which only a template can bring to the right server. */
   if (!persistent && !by_mark && pool->vport && pool->vport != pkt->dport)
     return XLVS_STEP_pass_no_service;
-  const __u16 nexthop = one_packet ? 0 : xlvs_nexthop_learn(ctx, pkt->l3_off);
+  const __u16 nexthop =
+      one_packet ? 0 : xlvs_nexthop_learn(ctx, pkt->l3_off, &first->came_by);
   const int chosen = persistent ? xlvs_choose_by_template(pkt, service_id,
                                                           /*holds=*/!one_packet)
                                 : xlvs_schedule(pkt, service_id);
@@ -279,7 +279,7 @@ static __always_inline enum xlvs_step xlvs_deliver_first(
   delivery->vport = request->dport;
   delivery->ret_mtu = 0;
   xlvs_count_in(delivery->dest_id, pkt->ip_bytes);
-  return (enum xlvs_step)xlvs_deliver_any(
+  return (enum xlvs_step)xlvs_deliver_inline(
       ctx, pkt, from_error ? &scratch->quoted : NULL, delivery);
 }
 
@@ -290,8 +290,7 @@ static __always_inline enum xlvs_step xlvs_first_path(
   const struct xlvs_packet* pkt = &scratch->packet;
   const bool from_error = scratch->first.is_from_error;
   struct xlvs_packet* request = from_error ? &scratch->probe : &scratch->packet;
-  enum xlvs_step step =
-      (enum xlvs_step)xlvs_new_conn(ctx, request, &scratch->first);
+  enum xlvs_step step = xlvs_new_conn(ctx, request, &scratch->first);
   if (scratch->first.reuse == XLVS_REUSE_anew)
     xlvs_uncount_reused(&scratch->first);
   if (step == XLVS_STEP_next)
@@ -308,13 +307,14 @@ static __always_inline enum xlvs_step xlvs_first_path(
 /* Has the program for first packets make a connection. `found` is what the
  * lookup found, if anything. */
 static __always_inline enum xlvs_step xlvs_begin(
-    const struct xlvs_packet* pkt, struct xlvs_place place, __u32 inserts,
-    enum xlvs_reuse reuse, const struct xlvs_found* found) {
+    const struct xlvs_packet* pkt, struct xlvs_place place,
+    struct xlvs_miss miss, enum xlvs_reuse reuse,
+    const struct xlvs_found* found) {
   struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
   if (!scratch) return XLVS_STEP_drop_internal;
   struct xlvs_first* first = &scratch->first;
   first->insert.place = place;
-  first->insert.inserts = inserts;
+  first->insert.miss = miss;
   first->reused_life = found->life;
   first->reused_slot = found->slot;
   first->reuse = reuse;

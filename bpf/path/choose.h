@@ -35,7 +35,7 @@ static __always_inline int xlvs_template_make(const struct xlvs_template* tmpl,
                                               __u32 dest_id, __u32 holds) {
   insert->place = tmpl->place;
   insert->caddr = tmpl->caddr;
-  insert->inserts = tmpl->inserts;
+  insert->miss.inserts = tmpl->inserts;
   insert->now_ticks = tmpl->now_ticks;
   insert->room = XLVS_ROOM_FOR_any;
   insert->ports.ports = (struct xlvs_conn_ports){
@@ -79,7 +79,6 @@ __noinline int xlvs_choose_by_template(const struct xlvs_packet* pkt,
         xlvs_template_make(tmpl, pool, &scratch->tmpl_insert, dest_id, holds);
     if (made == XLVS_INSERT_full) return -1;
     if (made == XLVS_INSERT_lost) continue;
-    xlvs_count_conn_made(dest_id, scratch->tmpl_insert.life.word);
     return dest_id;
   }
   return -1;

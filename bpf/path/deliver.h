@@ -101,19 +101,17 @@ static __always_inline bool xlvs_is_pass(enum xlvs_step step) {
 
 /* Whatever may stand between a packet and its real server. Returns an ending;
  * of tx_icmp_frag_needed with `ret_mtu`. `quoted` only of an error. */
-__noinline int xlvs_deliver_any(struct xdp_md* ctx,
-                                const struct xlvs_packet* pkt,
-                                const struct xlvs_packet* quoted,
-                                struct xlvs_delivery* delivery) {
-  struct xlvs_scratch* scratch = XLVS_ONLY(xlvs_scratch);
-  if (!pkt || !delivery || !scratch) return XLVS_STEP_drop_internal;
+static __always_inline int xlvs_deliver_inline(struct xdp_md* ctx,
+                                               const struct xlvs_packet* pkt,
+                                               const struct xlvs_packet* quoted,
+                                               struct xlvs_delivery* delivery) {
   const __u32 dest_id = delivery->dest_id;
   struct xlvs_found found = {.dest = bpf_map_lookup_elem(&xlvs_dests, &dest_id),
                              .vport = delivery->vport,
                              .life = delivery->life};
   if (!found.dest) return XLVS_STEP_drop_internal;
   const enum xlvs_method method = xlvs_method_of(found.life);
-  struct xlvs_way* way = &scratch->way;
+  struct xlvs_way* way = &delivery->way;
   const enum xlvs_step step =
       xlvs_decide(ctx, pkt, found.dest, method, way, &delivery->ret_mtu);
   if (step != XLVS_STEP_next && !xlvs_is_pass(step)) return step;
@@ -149,6 +147,15 @@ __noinline int xlvs_deliver_any(struct xdp_md* ctx,
   }
   return xlvs_sent(ctx, way->nexthop.ifindex, XLVS_TO_DEST,
                    quoted ? XLVS_KIND_error : XLVS_KIND_packet);
+}
+
+/* The same for who does it seldom. */
+__noinline int xlvs_deliver_any(struct xdp_md* ctx,
+                                const struct xlvs_packet* pkt,
+                                const struct xlvs_packet* quoted,
+                                struct xlvs_delivery* delivery) {
+  return pkt && delivery ? xlvs_deliver_inline(ctx, pkt, quoted, delivery)
+                         : XLVS_STEP_drop_internal;
 }
 
 /* A packet of a plain shape to be sent without tags: worth code of its own. */

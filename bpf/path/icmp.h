@@ -33,21 +33,21 @@ static __always_inline void xlvs_turn(const struct xlvs_packet* quoted,
  * (ip_vs_in_icmp, schedule_icmp). */
 static __always_inline enum xlvs_step xlvs_begin_by_error(
     const struct xlvs_packet* pkt, struct xlvs_packet* probe,
-    struct xlvs_place place, __u32 inserts) {
+    struct xlvs_place place, struct xlvs_miss miss) {
   probe->from_error = 1;
   probe->l3 = pkt->l3;
   probe->l3_off = pkt->l3_off;
   probe->l4_off = pkt->l4_off;
   const struct xlvs_found none = {};
-  return xlvs_begin(probe, place, inserts, XLVS_REUSE_none, &none);
+  return xlvs_begin(probe, place, miss, XLVS_REUSE_none, &none);
 }
 
 /* The connection on which the quoted packet went to a dest. */
 static __always_inline bool xlvs_find_quoted(struct xlvs_packet* probe,
                                              struct xlvs_found* ret) {
   struct xlvs_place place;
-  __u32 inserts = 0;
-  return xlvs_conn_find(probe, XLVS_TO_CLIENT, &place, &inserts, ret);
+  struct xlvs_miss miss = {};
+  return xlvs_conn_find(probe, XLVS_TO_CLIENT, &place, &miss, ret);
 }
 
 /* Quotes what a service sent to a client: from there to the real server that
@@ -58,14 +58,14 @@ static __always_inline enum xlvs_step xlvs_error_to_dest(
   const struct xlvs_packet* quoted = &scratch->quoted;
   struct xlvs_found found = {};
   struct xlvs_place place;
-  __u32 inserts = 0;
+  struct xlvs_miss miss = {};
   const bool known =
-      xlvs_conn_find(&scratch->probe, XLVS_TO_DEST, &place, &inserts, &found);
+      xlvs_conn_find(&scratch->probe, XLVS_TO_DEST, &place, &miss, &found);
   pkt->flow_hash = scratch->probe.flow_hash;
   if (!known)
     return XLVS_READ_ONCE(control->set.schedule_icmp) &&
                    xlvs_icmp_is_intact(ctx, pkt)
-               ? xlvs_begin_by_error(pkt, &scratch->probe, place, inserts)
+               ? xlvs_begin_by_error(pkt, &scratch->probe, place, miss)
                : XLVS_STEP_pass_icmp_no_conn;
   if (found.dest->state != XLVS_DEST_available)
     return XLVS_STEP_drop_dest_removed;

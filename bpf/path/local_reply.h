@@ -137,8 +137,8 @@ static __always_inline void xlvs_reply_from_here(
     return;
   struct xlvs_place place;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
-  if (!xlvs_conn_find(pkt, XLVS_TO_CLIENT, &place, &inserts, &found) ||
+  struct xlvs_miss miss = {};
+  if (!xlvs_conn_find(pkt, XLVS_TO_CLIENT, &place, &miss, &found) ||
       !(found.dest->flags & XLVS_DEST_local))
     return;
   if (pkt->fragment != XLVS_FRAGMENT_later)

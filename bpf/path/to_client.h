@@ -98,9 +98,8 @@ static __always_inline enum xlvs_step xlvs_to_client(
     const struct xlvs_control* control) {
   struct xlvs_place place;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
-  if (!xlvs_conn_find_shape(pkt, shape, XLVS_TO_CLIENT, &place, &inserts,
-                            &found))
+  struct xlvs_miss miss = {};
+  if (!xlvs_conn_find_shape(pkt, shape, XLVS_TO_CLIENT, &place, &miss, &found))
     return XLVS_STEP_pass_reply_no_conn;
   if (shape.fragment != XLVS_FRAGMENT_later)
     xlvs_conn_advance(pkt, XLVS_TO_CLIENT, place, &found, control);

@@ -50,13 +50,13 @@ static __always_inline enum xlvs_step xlvs_to_dest(
     const struct xlvs_control* control, __u32* ret_mtu) {
   struct xlvs_place place;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
+  struct xlvs_miss miss = {.has_kin = true};
   const bool known =
-      xlvs_conn_find_shape(pkt, shape, XLVS_TO_DEST, &place, &inserts, &found);
+      xlvs_conn_find_shape(pkt, shape, XLVS_TO_DEST, &place, &miss, &found);
   const enum xlvs_reuse reuse =
       known ? xlvs_reuse_of(pkt, &found, control) : XLVS_REUSE_none;
   if (!known || reuse != XLVS_REUSE_none)
-    return xlvs_begin(pkt, place, inserts, reuse, &found);
+    return xlvs_begin(pkt, place, miss, reuse, &found);
   if (found.dest->state != XLVS_DEST_available)
     return XLVS_STEP_drop_dest_removed;
   if (shape.fragment != XLVS_FRAGMENT_later)

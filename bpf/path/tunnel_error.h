@@ -118,10 +118,10 @@ __noinline int xlvs_tunnel_error(struct xdp_md* ctx,
     return XLVS_STEP_pass_icmp_no_conn;
   struct xlvs_place place;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
+  struct xlvs_miss miss = {};
   if ((!(xlvs_local_roles(&original->daddr) & XLVS_LOCAL_virtual) &&
        !xlvs_is_in_wide(&original->daddr, control)) ||
-      !xlvs_conn_find(original, XLVS_TO_DEST, &place, &inserts, &found) ||
+      !xlvs_conn_find(original, XLVS_TO_DEST, &place, &miss, &found) ||
       xlvs_method_of(found.life) != XLVS_METHOD_tunnel ||
       !xlvs_addr_equal(&found.dest->daddr, &quoted->daddr))
     return XLVS_STEP_pass_icmp_no_conn;

@@ -119,9 +119,9 @@ int layout_find_record(struct xdp_md* ctx) {
   struct xlvs_packet pkt = layout_packet(bench_next_flow());
   struct xlvs_place place;
   struct xlvs_found found;
-  __u32 inserts;
+  struct xlvs_miss miss;
   return layout_result(
-      xlvs_conn_find(&pkt, XLVS_TO_DEST, &place, &inserts, &found));
+      xlvs_conn_find(&pkt, XLVS_TO_DEST, &place, &miss, &found));
 }
 
 /* ---- entry */

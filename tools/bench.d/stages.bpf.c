@@ -52,8 +52,8 @@ static __always_inline int bench_stages(struct xdp_md* ctx,
 
   struct xlvs_place place;
   struct xlvs_found found = {};
-  __u32 inserts = 0;
-  if (!xlvs_conn_find_shape(&pkt, shape, direction, &place, &inserts, &found))
+  struct xlvs_miss miss = {};
+  if (!xlvs_conn_find_shape(&pkt, shape, direction, &place, &miss, &found))
     return XDP_ABORTED;
   if (to_dest && xlvs_reuse_of(&pkt, &found, control) != XLVS_REUSE_none)
     return XDP_ABORTED;
