@@ -74,10 +74,11 @@ static __always_inline bool xlvs_take_hop(struct xdp_md* ctx,
   return true;
 }
 
+/* `ip_bytes`: of the whole outer packet. */
 static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
                                              const struct xlvs_dest* dest,
                                              const struct xlvs_inner* inner,
-                                             __u8 protocol, __u16 l4_bytes) {
+                                             __u8 protocol, __u16 ip_bytes) {
   __u8 tos = inner->tos;
   if ((tos & XLVS_ECN_MASK) == XLVS_ECN_CE)
     tos = (tos & ~XLVS_ECN_MASK) | XLVS_ECN_ECT0;
@@ -88,7 +89,6 @@ static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
      * written: what was written in other pieces, a CPU reads back slowly. */
     const __u16 id =
         inner->protocol == IPPROTO_IPV6 ? bpf_get_prandom_u32() : inner->id;
-    const __u16 ip_bytes = sizeof(*ip) + l4_bytes;
     const __u32 words[sizeof(*ip) / 4] = {
         0x45U | (__u32)tos << 8 | (__u32)bpf_htons(ip_bytes) << 16,
         id | (__u32)inner->dont_fragment << 16,
@@ -107,7 +107,7 @@ static __always_inline bool xlvs_write_outer(struct xlvs_cursor* cursor,
   struct ipv6hdr* ip = xlvs_take(cursor, sizeof(*ip));
   if (!ip) return false;
   *(__be32*)ip = bpf_htonl(0x60000000U | (__u32)tos << 20);
-  ip->payload_len = bpf_htons(l4_bytes);
+  ip->payload_len = bpf_htons(ip_bytes - sizeof(*ip));
   ip->nexthdr = protocol;
   ip->hop_limit = inner->ttl;
   __builtin_memcpy(&ip->saddr, &dest->tunnel_saddr, sizeof(ip->saddr));
@@ -125,17 +125,18 @@ static __always_inline __u16 xlvs_gue_sport(__u32 flow_hash) {
 static __always_inline bool xlvs_write_shim(struct xlvs_cursor* cursor,
                                             const struct xlvs_dest* dest,
                                             const struct xlvs_inner* inner,
-                                            __u16 l4_bytes, __u32 flow_hash) {
+                                            __u16 ip_bytes, __u32 flow_hash) {
   if (dest->tunnel_type == XLVS_TUNNEL_gue) {
     struct udphdr* udp = xlvs_take(cursor, sizeof(*udp));
     if (!udp) return false;
+    const __u16 l4_bytes = ip_bytes - xlvs_outer_l3_bytes(dest);
     *(__u64*)udp = bpf_htons(xlvs_gue_sport(flow_hash)) |
                    (__u32)bpf_htons(dest->tunnel_port) << 16 |
                    (__u64)bpf_htons(l4_bytes) << 32; /* checksum 0 */
     struct xlvs_gue_header* gue = xlvs_take(cursor, sizeof(*gue));
     if (!gue) return false;
     *gue = (struct xlvs_gue_header){.protocol = inner->protocol};
-  } else if (dest->tunnel_type == XLVS_TUNNEL_gre) {
+  } else {
     struct xlvs_gre_header* gre = xlvs_take(cursor, sizeof(*gre));
     if (!gre) return false;
     gre->flags = xlvs_tunnel_sums(dest) ? bpf_htons(XLVS_GRE_CSUM) : 0;
@@ -163,8 +164,7 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
   const __u32 l2_bytes = xlvs_l2_bytes(vlan);
   const bool over_v4 = dest->tunnel_over == 4;
   const __u32 outer_bytes = dest->tunnel_bytes;
-  const __u16 l4_bytes =
-      pkt->ip_bytes + outer_bytes - xlvs_outer_l3_bytes(dest);
+  const __u16 ip_bytes = pkt->ip_bytes + outer_bytes;
   struct xlvs_inner inner;
   if (!xlvs_take_hop(ctx, pkt, l3, l3_off, &inner))
     return XLVS_STEP_drop_internal;
@@ -172,14 +172,16 @@ static __always_inline enum xlvs_step xlvs_encapsulate(
     return XLVS_STEP_drop_no_headroom;
 
   struct xlvs_cursor cursor = xlvs_cursor(ctx);
-  const __u8 protocol = dest->tunnel_type == XLVS_TUNNEL_gue ? IPPROTO_UDP
-                        : dest->tunnel_type == XLVS_TUNNEL_gre
-                            ? XLVS_IPPROTO_GRE
-                            : inner.protocol;
+  const bool has_shim = dest->tunnel_type != XLVS_TUNNEL_ipip;
+  const __u8 protocol = !has_shim ? inner.protocol
+                        : dest->tunnel_type == XLVS_TUNNEL_gue
+                            ? IPPROTO_UDP
+                            : XLVS_IPPROTO_GRE;
   if (!xlvs_write_l2(&cursor, way, vlan, priority,
                      xlvs_ethertype(over_v4 ? XLVS_V4 : XLVS_V6)) ||
-      !xlvs_write_outer(&cursor, dest, &inner, protocol, l4_bytes) ||
-      !xlvs_write_shim(&cursor, dest, &inner, l4_bytes, pkt->flow_hash))
+      !xlvs_write_outer(&cursor, dest, &inner, protocol, ip_bytes) ||
+      (has_shim &&
+       !xlvs_write_shim(&cursor, dest, &inner, ip_bytes, pkt->flow_hash)))
     return XLVS_STEP_drop_internal;
   return XLVS_STEP_next;
 }
