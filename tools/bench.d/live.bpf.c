@@ -46,6 +46,7 @@ static __always_inline bool live_window_is_open(void) {
 }
 
 static __always_inline __u64 live_next_flow(void) {
+  if (!live_load.sent) live_load.began_ns = bpf_ktime_get_ns();
   const __u64 run = live_load.sent++;
   if (!live_load.flows) return live_load.first + run;
   return bench_pick(run, live_load.flows);
@@ -103,7 +104,8 @@ int live_arrive(struct xdp_md* ctx) {
         !bpf_xdp_load_bytes(ctx, 0, live_sample.frame, some))
       live_sample.bytes = some;
   }
-  arrivals->packets++;
+  if (++arrivals->packets == live_load.limit)
+    live_load.ended_ns = bpf_ktime_get_ns();
   return XDP_DROP;
 }
 

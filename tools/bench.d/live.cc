@@ -6,13 +6,14 @@
 //
 //   {"sender": "frames", "l4": "udp", "to": "10.1.0.100", "port": 1001,
 //    "packets": 100000, "flows": 1000, "first": 0, "ms": 500, "thread": 4711,
-//    "expect": {"l4": 17, "net": "10.2.0.0", "bits": 24}}
+//    "arrival_cpu": 1, "expect": {"l4": 17, "net": "10.2.0.0", "bits": 24}}
 //   {"sent": 81234, "arrived": 81234, "strays": 0, "wall_ns": 500321000,
 //    "thread_ns": 41230000, "sender_ns": 498000000, "frame": "020000..."}
 //
 // A run ends after `packets` packets or `ms` milliseconds, and when all that
 // was sent has arrived. `flows` 0: packet i is of flow `first` + i. `thread` is
-// whose CPU time is wanted: the director's. `frame` is the first that arrived.
+// whose CPU time is wanted: the director's; 0: nobody's. `arrival_cpu` is where
+// packets are received. `frame` is the first that arrived.
 // `sender` is "frames", which live.bpf.c makes, or "sockets": the same packets
 // from a packet socket, each an skb.
 #include "tools/bench.d/live.h"
@@ -65,11 +66,10 @@ using Clock = std::chrono::steady_clock;
 using Frame = std::array<uint8_t, LIVE_FRAME_BYTES>;
 
 constexpr char kHelp[] =
-    R"(usage: xlvs_bench_live CLIENT SERVER DIRECTOR CPU ARRIVAL_CPU CONTROL
+    R"(usage: xlvs_bench_live CLIENT SERVER DIRECTOR CPU CONTROL
 A part of tools/bench live and tools/bench ipvs. CLIENT, SERVER and DIRECTOR
-are network namespaces, the device is eth0 in each. CPU is the sender's,
-ARRIVAL_CPU that of the threads that receive. CONTROL is what the director does
-by XDP: none, drop or tx.
+are network namespaces, the device is eth0 in each. CPU is the sender's. CONTROL
+is what the director does by XDP: none, drop or tx.
 )";
 
 // A veth's ring has 256 places, some of which are free only a while after their
@@ -133,6 +133,7 @@ absl::StatusOr<uint32_t> Address(const std::string& text) {
 
 // What a thread has run so far; up to date when it sleeps.
 absl::StatusOr<uint64_t> ThreadNs(int thread) {
+  if (!thread) return 0;
   std::ifstream file(absl::StrCat("/proc/", thread, "/schedstat"));
   uint64_t ns = 0;
   if (!(file >> ns))
@@ -310,11 +311,9 @@ class Live {
  public:
   static absl::StatusOr<std::unique_ptr<Live>> Make(
       const std::string& client, const std::string& server,
-      const std::string& director, int cpu, int arrival_cpu,
-      const std::string& control) {
+      const std::string& director, int cpu, const std::string& control) {
     std::unique_ptr<Live> live(new Live);
     live->cpu_ = cpu;
-    live->arrival_cpu_ = arrival_cpu;
     live->object_.reset(xlvs_live__open_and_load());
     if (live->object_ == nullptr)
       return ErrnoStatus(errno, "load the programs of live.bpf.c");
@@ -357,7 +356,9 @@ class Live {
     const auto stopped = Clock::now();
     while (Arrived() < load.sent && Clock::now() - stopped < kDrain)
       std::this_thread::sleep_for(kPoll);
-    const std::chrono::nanoseconds wall = Clock::now() - begun;
+    const std::chrono::nanoseconds wall =
+        load.ended_ns ? std::chrono::nanoseconds(load.ended_ns - load.began_ns)
+                      : Clock::now() - begun;
     XLVS_RETURN_IF_ERROR(sender->End());
     std::this_thread::sleep_for(kPoll);  // until the receiver sleeps
     XLVS_ASSIGN_OR_RETURN(const uint64_t thread_ns_after, ThreadNs(thread));
@@ -386,6 +387,9 @@ class Live {
   }
 
   absl::Status Prepare(const nlohmann::json& request, Frame& ret) {
+    arrival_cpu_ = request.at("arrival_cpu");
+    if (arrival_cpu_ < 0 || arrival_cpu_ >= LIVE_CPUS)
+      return absl::InvalidArgumentError("CPUs are below 64");
     const bool is_tcp = request.at("l4") == "tcp";
     const uint16_t l4_bytes = is_tcp ? kTcpBytes : kUdpBytes;
     XLVS_ASSIGN_OR_RETURN(const uint32_t daddr,
@@ -452,14 +456,11 @@ class Live {
 };
 
 absl::Status Main(char** words) {
-  int cpu = 0, arrival_cpu = 0;
-  if (!absl::SimpleAtoi(words[3], &cpu) ||
-      !absl::SimpleAtoi(words[4], &arrival_cpu) || arrival_cpu < 0 ||
-      arrival_cpu >= LIVE_CPUS)
-    return absl::InvalidArgumentError("CPU is a number, and below 64");
+  int cpu = 0;
+  if (!absl::SimpleAtoi(words[3], &cpu))
+    return absl::InvalidArgumentError("CPU is a number");
   XLVS_ASSIGN_OR_RETURN(
-      const auto live,
-      Live::Make(words[0], words[1], words[2], cpu, arrival_cpu, words[5]));
+      const auto live, Live::Make(words[0], words[1], words[2], cpu, words[4]));
   std::cout << "{}" << std::endl;  // ready
   for (std::string line; std::getline(std::cin, line);) {
     XLVS_ASSIGN_OR_RETURN(const nlohmann::json answer,
@@ -473,7 +474,7 @@ absl::Status Main(char** words) {
 }  // namespace xlvs::bench
 
 int main(int argc, char** argv) {
-  if (argc != 7) {
+  if (argc != 6) {
     std::fputs(xlvs::bench::kHelp, stderr);
     return 2;
   }

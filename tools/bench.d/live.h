@@ -37,8 +37,10 @@ struct live_load {
   __u64 count;    /* arrivals, as the sender saw them last ... */
   __u64 count_ns; /* ... and when that changed */
   __u64 closed;   /* runs that found the window closed */
+  __u64 began_ns; /* when the first was sent */
+  __u64 ended_ns; /* when `limit` had arrived; 0: not yet */
 };
-XLVS_ASSERT_SIZE(struct live_load, 104);
+XLVS_ASSERT_SIZE(struct live_load, 120);
 
 /* By CPU, each a cache line pair of its own. */
 struct live_arrivals {

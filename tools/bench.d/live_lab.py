@@ -6,6 +6,9 @@ that the CPU time of what it does with packets, be it an XDP program or the
 kernel's stack down to the next device, is that thread's run time: neither the
 sender nor the receiver at the end is in it. The threads of both ends share its
 CPU in turns; the sender has another one.
+
+Once `join`ed, all three take turns on the sender's CPU, without threads: what
+such a CPU takes for a packet from end to end.
 """
 
 import json
@@ -74,12 +77,13 @@ class LiveLab(Lab):
                  for device, net in NETS.items() for i in range(SERVERS)]
         lines.append(f"route add 10.64.0.0/10 via {V4.client_router}")
         run("ip", "-n", self.dir, "-batch", "-", input="\n".join(lines))
+        self.arrival_cpu = DIRECTOR_CPU
         self.thread = self.thread_of(self.dir)
         for netns in self.ends.values():
             self.thread_of(netns)
         self.load = subprocess.Popen(
             [self.program, self.ends["client"], self.ends["server"], self.dir, str(SENDER_CPU),
-             str(DIRECTOR_CPU), self.control],
+             self.control],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answer()
 
@@ -94,6 +98,12 @@ class LiveLab(Lab):
         os.sched_setaffinity(thread, {DIRECTOR_CPU})
         os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(1))
         return thread
+
+    def join(self):
+        """Has all receive where the sender is."""
+        for netns in (self.dir, *self.ends.values()):
+            run("ip", "netns", "exec", netns, "sh", "-c", "echo 0 >/sys/class/net/eth0/threaded")
+        self.arrival_cpu, self.thread = SENDER_CPU, 0
 
     def receive(self):
         pass  # self.load does
@@ -111,7 +121,7 @@ class LiveLab(Lab):
         return json.loads(line)
 
     def send(self, **request):
-        request["thread"] = self.thread
+        request |= {"thread": self.thread, "arrival_cpu": self.arrival_cpu}
         self.load.stdin.write(json.dumps(request) + "\n")
         self.load.stdin.flush()
         return self.answer()
@@ -171,7 +181,7 @@ class Case:
         self.check(self.lab.send(packets=flows, flows=0, first=0, ms=60000, **self.request))
 
     def sample(self, flows, ms, news):
-        """Adds the director's ns per packet."""
+        """Adds the director's ns per packet, or everybody's."""
         if self.new:
             more = {"packets": news, "flows": 0, "first": self.lab.next_new, "ms": 60000}
             self.lab.next_new += news
@@ -179,11 +189,11 @@ class Case:
             more = {"packets": 1 << 40, "flows": flows, "first": 0, "ms": ms}
         result = self.lab.send(**more, **self.request)
         self.check(result)
-        self.ns.append(result["thread_ns"] / result["arrived"])
+        self.ns.append((result["thread_ns"] or result["wall_ns"]) / result["arrived"])
         self.rates.append(result["arrived"] * 1e9 / result["wall_ns"])
 
     def json(self):
-        return {"name": self.name, "director_ns_per_packet": Spread(self.ns).json(),
+        return {"name": self.name, "ns_per_packet": Spread(self.ns).json(),
                 "packets_per_s_of_the_run": Spread(self.rates).json()}
 
     def check(self, result):
