@@ -197,21 +197,12 @@ __noinline int xlvs_way_to_dest(struct xdp_md* ctx,
   }
 }
 
-/* The addresses of a way as two words (see xlvs_put_macs). */
-static __always_inline __u64 xlvs_macs_first(const struct xlvs_nexthop* way) {
-  return *(const __u64*)way->dmac;
-}
-
-static __always_inline __u32 xlvs_macs_last(const struct xlvs_nexthop* way) {
-  return *(const __u32*)((const __u8*)way->dmac + 8);
-}
-
 /* The index of this way in xlvs_nexthops, entered if it is new; 0 if there is
  * no room near its place. */
 static __always_inline int xlvs_nexthop_enter(const struct xlvs_nexthop* way) {
   const __u64 mixed =
-      (xlvs_macs_first(way) ^ way->ifindex) * 0x9e3779b97f4a7c15ULL ^
-      (xlvs_macs_last(way) | (__u64)way->vlan << 32);
+      (xlvs_macs_first(way->dmac) ^ way->ifindex) * 0x9e3779b97f4a7c15ULL ^
+      (xlvs_macs_last(way->dmac) | (__u64)way->vlan << 32);
   const __u32 hash = (mixed * 0x9e3779b97f4a7c15ULL) >> 48;
   XLVS_NO_UNROLL
   for (int probe = 0; probe < 8; probe++) {
@@ -233,13 +224,14 @@ static __always_inline int xlvs_nexthop_enter(const struct xlvs_nexthop* way) {
       return index;
     }
     if (seen == way->ifindex && entry->vlan == way->vlan &&
-        xlvs_macs_first(entry) == xlvs_macs_first(way) &&
-        xlvs_macs_last(entry) == xlvs_macs_last(way))
+        xlvs_macs_first(entry->dmac) == xlvs_macs_first(way->dmac) &&
+        xlvs_macs_last(entry->dmac) == xlvs_macs_last(way->dmac))
       return index;
   }
   return 0;
 }
 
+/* The same for who does it seldom. */
 __noinline int xlvs_nexthop_index(const struct xlvs_nexthop* way) {
   return way ? xlvs_nexthop_enter(way) : 0;
 }

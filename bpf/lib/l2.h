@@ -39,29 +39,41 @@ static __always_inline __u32 xlvs_vlan_priority(struct xdp_md* ctx,
   return tag ? outer | (__u32)(bpf_ntohs(tag->tci) & 0xf000) << 16 : outer;
 }
 
-/* Both addresses of a way, which stand there as in the frame: by two words, as
- * clang would copy single bytes. */
-static __always_inline void xlvs_put_macs(struct ethhdr* eth,
-                                          const struct xlvs_nexthop* way) {
-  void* to = eth;
-  *(__u64*)to = *(const __u64*)way->dmac;
-  *(__u32*)(to + 8) = *(const __u32*)((const __u8*)way->dmac + 8);
-}
-
-/* The way back: the frame's addresses, exchanged. */
-static __always_inline void xlvs_learn_macs(const struct ethhdr* eth,
-                                            struct xlvs_nexthop* way) {
-  const void* from = eth;
-  const __u64 first = *(const __u64*)from;
-  const __u32 last = *(const __u32*)(from + 8);
-  *(__u64*)way->dmac = first >> 48 | (__u64)last << 16 | first << 48;
-  *(__u32*)(way->dmac + 8) = first >> 16;
-}
+/* Both addresses of a way stand there as in a frame, and are read and written
+ * by two words, as clang would copy single bytes. */
 _Static_assert(__builtin_offsetof(struct xlvs_nexthop, smac) ==
                        __builtin_offsetof(struct xlvs_nexthop, dmac) +
                            ETH_ALEN &&
                    __builtin_offsetof(struct xlvs_nexthop, dmac) % 8 == 0,
                "the addresses of a way stand as in a frame");
+
+static __always_inline __u64 xlvs_macs_first(const void* macs) {
+  return *(const __u64*)macs;
+}
+
+static __always_inline __u32 xlvs_macs_last(const void* macs) {
+  return *(const __u32*)(macs + 8);
+}
+
+static __always_inline void xlvs_write_macs(void* macs, __u64 first,
+                                            __u32 last) {
+  *(__u64*)macs = first;
+  *(__u32*)(macs + 8) = last;
+}
+
+static __always_inline void xlvs_put_macs(struct ethhdr* eth,
+                                          const struct xlvs_nexthop* way) {
+  xlvs_write_macs(eth, xlvs_macs_first(way->dmac), xlvs_macs_last(way->dmac));
+}
+
+/* The way back: the frame's addresses, exchanged. */
+static __always_inline void xlvs_learn_macs(const struct ethhdr* eth,
+                                            struct xlvs_nexthop* way) {
+  const __u64 first = xlvs_macs_first(eth);
+  const __u64 last = xlvs_macs_last(eth);
+  xlvs_write_macs(way->dmac, first >> 48 | last << 16 | first << 48,
+                  first >> 16);
+}
 
 /* Writes the whole header. The cursor stands at the frame's start, and after
  * it at the network header. */

@@ -395,10 +395,11 @@ __noinline int xlvs_conn_changed(struct xlvs_conn* conn, __u64 old_word,
   if ((old.life.flags ^ next.life.flags) & XLVS_CONN_inactive)
     xlvs_count_conn_flip(dest_id, next.life.flags);
   const bool embryonic = xlvs_state_is_embryonic(next.life.state);
-  struct xlvs_counters* counters =
-      bpf_map_lookup_elem(&xlvs_counters, &dest_id);
-  if (counters && xlvs_state_is_embryonic(old.life.state) != embryonic)
-    xlvs_count_embryonic(counters, dest_id, embryonic ? 1 : -1);
+  if (xlvs_state_is_embryonic(old.life.state) != embryonic) {
+    struct xlvs_counters* counters =
+        bpf_map_lookup_elem(&xlvs_counters, &dest_id);
+    if (counters) xlvs_count_embryonic(counters, dest_id, embryonic ? 1 : -1);
+  }
   if ((next.life.flags & XLVS_CONN_controlled) &&
       xlvs_state_assures(next.life.state))
     xlvs_template_assure(dest_id, &conn->caddr);

@@ -81,6 +81,17 @@ def in_netns(netns, action):
             libc.setns(here.fileno(), CLONE_NEWNET)
 
 
+def attach_xdp(body, devices):
+    """Has XDP do with what these devices receive, [(network namespace, device)],
+    what the body of a function in C says, instead of what it did before."""
+    with tempfile.TemporaryDirectory() as directory:
+        program = os.path.join(directory, "all.o")
+        run("clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program,
+            input=f'__attribute__((section("xdp.frags"), used)) int all(void* context) {{ {body} }}')
+        for netns, device in devices:
+            run(*f"ip -force -n {netns} link set {device} xdp obj {program} sec xdp.frags".split())
+
+
 class Cable:
     """The far end of one of the director's cables."""
 
@@ -195,12 +206,7 @@ class Lab:
 
     def receive(self):
         """Frames that XDP sends arrive only where XDP receives."""
-        with tempfile.TemporaryDirectory() as directory:
-            program = os.path.join(directory, "pass.o")
-            run("clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program,
-                input='__attribute__((section("xdp.frags"), used)) int all(void* c) { return 2; }')
-            for netns in self.ends.values():
-                run(*f"ip -n {netns} link set eth0 xdp obj {program} sec xdp.frags".split())
+        attach_xdp("return 2;", [(netns, "eth0") for netns in self.ends.values()])
 
     def connect(self):
         self.cables = {end: Cable(netns) for end, netns in self.ends.items()}

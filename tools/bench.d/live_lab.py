@@ -20,7 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/compat"))
 
-from lab import MAC, V4, Lab, run  # noqa: E402
+from lab import MAC, V4, Lab, attach_xdp, run  # noqa: E402
 from live_report import Spread  # noqa: E402
 
 SERVERS = 8

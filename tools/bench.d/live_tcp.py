@@ -26,7 +26,7 @@ import subprocess
 import tempfile
 import time
 
-from live_lab import ROOT, napi_threads, run
+from live_lab import ROOT, attach_xdp, napi_threads, run
 from live_report import Spread
 
 SERVERS = 4
@@ -34,10 +34,7 @@ VIP = "192.168.1.100"
 CONNECTIONS = 80  # so many have no more packets on their way than rings hold
 CLOSE = ("-H", "Connection: close")  # a connection a request
 CLIENT, ROUTER = "10.0.0.2/24", "10.0.0.1"
-# bpf_redirect() is helper 23.
-REDIRECT = """__attribute__((section("xdp.frags"), used)) int all(void *context) {
-  return ((long (*)(int, long))23)(%d, 0);
-}"""
+REDIRECT = "return ((long (*)(int, long))23)(%d, 0);"  # helper 23 is bpf_redirect()
 
 
 def server(number):
@@ -96,7 +93,7 @@ class Direct:
             run(str(ROOT / "tools/lab"), "up", "--name", self.lab, "--servers", str(SERVERS))
             if nics:
                 self.cut()
-            for who, device in (("client", "eth0"), ("net", "dir"), ("dir", "eth0"), ("dir", "eth1")):
+            for who, device in (("client", "eth0"), ("net", "dir")):
                 self.tune(who, device)
             self.threads = self.thread_of("dir", "eth0") | self.thread_of("dir", "eth1")
             self.other_threads |= self.thread_of("client", "eth0") | self.thread_of("net", "dir")
@@ -142,11 +139,7 @@ class Direct:
         """By XDP: what `device` receives leaves by the other one."""
         netns = f"{self.lab}-nics"
         (link,) = json.loads(run("ip", "-n", netns, "-json", "link", "show", other))
-        with tempfile.TemporaryDirectory() as directory:
-            program = f"{directory}/redirect.o"
-            run("clang", "-O2", "-target", "bpf", "-x", "c", "-c", "-", "-o", program,
-                input=REDIRECT % link["ifindex"])
-            run(*f"ip -force -n {netns} link set {device} xdp obj {program} sec xdp.frags".split())
+        attach_xdp(REDIRECT % link["ifindex"], [(netns, device)])
         run(*f"ip -n {netns} link set {device} up".split())
 
     def balance(self):
